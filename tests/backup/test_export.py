@@ -174,3 +174,14 @@ def test_cloud_events_of_another_system_are_imported_once(tmp_path: Path) -> Non
         ("Order<o-1>", 2),
     ]
     assert json.loads(records[0].metadata)["command_id"] == "/shop#1"
+
+
+def test_events_that_are_older_than_the_end_of_the_log_get_its_time(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/log.db"
+    first = line(time="2026-01-02T00:00:00Z")
+    older = line(stream_id="b", time="2026-01-01T00:00:00Z") + line(stream_id="c", time="2026-01-03T00:00:00Z")
+    assert imported(first, url).moved == 0
+    assert imported(older, url) == Imported(2, 2, 1)
+    assert imported(older, url) == Imported(2, 0, 0)
+    times = [one.recorded_us // 86_400_000_000 for one in content(url)[0]]
+    assert times[0] == times[1] == times[2] - 1

@@ -15,11 +15,24 @@ from actorium import (
     NotFound,
     Rejected,
     Runtime,
+    Saga,
     Settings,
+    on,
+    starts,
+    step,
 )
 from actorium.corrections import Edits, Selection
 from actorium.corrections.pages.case_page import case_page
-from actorium.examples.bank.domain import Account, AllowOverdraft, BookingCorrected, Credit, Debit
+from actorium.examples.bank.domain import (
+    Account,
+    AllowOverdraft,
+    BookingCorrected,
+    Credit,
+    Credited,
+    Debit,
+    Debited,
+    OpenAccount,
+)
 from actorium.examples.bank.projections import Balances
 from actorium.examples.bank.transfers import Transfer
 from actorium.runtime.cluster.cluster import Cluster
@@ -244,6 +257,55 @@ async def test_a_stuck_saga_is_settled_and_others_are_left(runtime: Runtime) -> 
     assert case.sagas == {"bank.internal-transfer<t-1>": "leave"}
     with pytest.raises(ConfigurationError, match="must be one of"):
         await runtime.corrections.settle_saga("c-1", Transfer, "t-1", "forget", by="bob")
+
+
+class Bonus(Saga):
+    """Whoever pays into account a gets the same into account b."""
+
+    amount: int = 0
+
+    @starts(correlate=lambda recorded: recorded.stream_id if recorded.stream_id == "a" else None)
+    def paid_in(self, event: Credited) -> None:
+        self.amount = event.amount
+
+    @step(pivot=True)
+    def grant(self) -> Credit:
+        return Credit("b", self.amount, DAY, "bonus")
+
+
+class Watching(Bonus):
+    """It follows later events too."""
+
+    @on(correlate=lambda recorded: recorded.stream_id)
+    def paid_out(self, event: Debited) -> None: ...
+
+
+async def test_a_restart_begins_with_the_right_values_of_the_event_that_started_the_saga(tmp_path: Path) -> None:
+    async with Runtime([Account, Bonus, Watching], store=f"sqlite:///{tmp_path}/bank.db") as runtime:
+        await runtime.send(OpenAccount("b"))
+        await open_account(runtime, "a", 1_000)
+        for saga in (Bonus, Watching):
+            assert (await runtime.sagas.get(saga, "a", ended_within_s=10)).status == "completed"
+        assert (await runtime.get(Account, "b")).balance == 2_000
+        await approved(runtime)
+        with pytest.raises(Rejected, match="the case is approved"):
+            await runtime.corrections.settle_saga("c-1", Bonus, "a", "restart", by="bob")
+        await runtime.corrections.apply("c-1")
+        for _ in range(2):
+            case = await runtime.corrections.settle_saga("c-1", Bonus, "a", "restart", by="bob")
+            assert case.sagas == {"Bonus<a>": "restarted as a~c-1"}
+        assert (await runtime.sagas.get(Bonus, "a~c-1", ended_within_s=10)).status == "completed"
+        assert (await runtime.get(Account, "b")).balance == 2_900
+        with pytest.raises(NotFound):
+            await runtime.corrections.settle_saga("c-1", Bonus, "nobody", "restart", by="bob")
+        with pytest.raises(Rejected, match="they would reach the old run"):
+            await runtime.corrections.settle_saga("c-1", Watching, "a", "restart", by="bob")
+        await runtime.corrections.open(Selection(events=[WRONG]), by="ann", reason="twice", id="c-2")
+        await runtime.corrections.plan("c-2", by="ann", right={WRONG: None})
+        await runtime.corrections.approve("c-2", by="bob")
+        await runtime.corrections.apply("c-2")
+        with pytest.raises(Rejected, match="nothing to restart"):
+            await runtime.corrections.settle_saga("c-2", Bonus, "a", "restart", by="bob")
 
 
 async def test_a_case_can_be_given_up(runtime: Runtime, outside: Outside) -> None:

@@ -35,10 +35,13 @@ class Imported(msgspec.Struct, frozen=True):
 
     read: the events in the file.
     written: those that were not in the log yet.
+    moved: those of them that are older than the end of the log was. They got its time, because times never decrease
+        along a log.
     """
 
     read: int
     written: int
+    moved: int = 0
 
 
 class _Group(msgspec.Struct, frozen=True):
@@ -83,7 +86,7 @@ async def import_events(
     An event that the log holds already is compared and left. Raises WrongLine for a line that is not an event, that
     differs from the log, or whose stream lacks earlier events.
     """
-    importing = _Importing(store)
+    importing = _Importing(store, (await store.head()).recorded_us)
     read = 0
     page: list[_Group] = []
     size = 0
@@ -97,14 +100,15 @@ async def import_events(
             page, size = [], 0
     await importing.take(page)
     told(read + size)
-    return Imported(read + size, importing.written)
+    return Imported(read + size, importing.written, importing.moved)
 
 
 class _Importing:
-    def __init__(self, store: EventStore) -> None:
+    def __init__(self, store: EventStore, recorded_us: int) -> None:
         self._store = store
+        self._recorded_us = recorded_us  # the time at the end of the log
         self._ends: dict[StreamName, int] = {}  # versions of streams, as far as they are known
-        self.written = 0
+        self.written = self.moved = 0
 
     async def take(self, groups: list[_Group]) -> None:
         """Write the groups that the log does not hold yet."""
@@ -127,8 +131,15 @@ class _Importing:
             taken[group.stream, version] = group
             waiting.append((group, group.append(end)))
             self._ends[group.stream] = end + len(group.events)
-        for recorded_us, some in groupby(waiting, key=lambda one: one[0].events[0].recorded_us):
+        for recorded_us, some in groupby(waiting, key=lambda one: self._time(one[0])):
             await self._append(recorded_us, list(some))
+
+    def _time(self, group: _Group) -> int:
+        recorded_us = group.events[0].recorded_us
+        if recorded_us < self._recorded_us:
+            self.moved += len(group.events)
+        self._recorded_us = max(self._recorded_us, recorded_us)
+        return self._recorded_us
 
     async def _append(self, recorded_us: int, waiting: list[tuple[_Group, Append]]) -> None:
         outcomes = (await self._store.append(AppendBatch(recorded_us, [append for _, append in waiting]))).outcomes

@@ -61,6 +61,10 @@ def import_(
     screen.say(
         f"{counted(done.read, 'event')} read, {done.written:,} written, {done.read - done.written:,} in the log already"
     )
+    if done.moved:
+        screen.note(
+            f"{counted(done.moved, 'event')} got the time at the end of the log: times never decrease along a log"
+        )
     if expect is not None and done.read != expect:
         raise Problem(
             f"the file holds {counted(done.read, 'event')}, not {expect:,}: it is incomplete, or another file"

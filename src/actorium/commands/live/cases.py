@@ -234,7 +234,7 @@ def settle(
     Parameters
     ----------
     action
-        leave, retry, skip, complete or compensate.
+        leave; retry, skip, complete or compensate a stuck saga; restart one that has ended, as a new run.
     saga_type
         The type of the saga.
     saga_id

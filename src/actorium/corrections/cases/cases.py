@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any
 
 from actorium.actors.commands import Command, checked_id, checked_text
-from actorium.actors.errors import AlreadyExists
+from actorium.actors.errors import AlreadyExists, Rejected
 from actorium.catalog import Catalog
 from actorium.correction_case import (
     ApproveCase,
@@ -24,6 +24,7 @@ from actorium.corrections.cases.application import CaseApplication
 from actorium.corrections.cases.correcting import Correctable
 from actorium.corrections.cases.keeper import all_cases
 from actorium.corrections.cases.report import CaseReport, report_of
+from actorium.corrections.cases.restart import restart
 from actorium.corrections.cases.scenario import scenario_of
 from actorium.corrections.cases.services import CaseServices
 from actorium.corrections.impact.examination import examine
@@ -44,7 +45,7 @@ from actorium.store.names import StreamName, event_id
 
 EVENTS_MAX = 2_000
 """So many wrong events can be in one case; its plan is one event of the log."""
-_ACTIONS = ("leave", "retry", "skip", "complete", "compensate")
+_ACTIONS = ("leave", "retry", "skip", "complete", "compensate", "restart")
 
 
 class Cases:
@@ -188,15 +189,23 @@ class Cases:
     async def settle_saga(self, id: str, saga: type[Saga], saga_id: str, action: str, *, by: str) -> CorrectionCase:
         """Decide what becomes of a saga that the wrong events touched, once the case is applied.
 
-        action: "leave" it, or "retry", "skip", "complete" or "compensate" it if it is stuck, as in `runtime.sagas`.
+        action: "leave" it; "retry", "skip", "complete" or "compensate" it if it is stuck, as in `runtime.sagas`; or
+            "restart" it if it has ended: a new run with the id `<saga_id>~<id>` begins with the event that started the
+            saga, with its right values if the case corrects it. Its commands take effect again, and `self.id` is
+            the new id.
 
-        Raises Rejected if the saga is not stuck, unless it is left.
+        Raises Rejected if the saga is not stuck or has not ended, as the action needs it.
         """
         if action not in _ACTIONS:
             raise ConfigurationError(f"settle_saga({action!r}): must be one of {', '.join(_ACTIONS)}")
         work = self._work()
         case = await work.state(id)
-        if action != "leave":
+        if action == "restart":
+            if case.status != "applied":
+                raise Rejected(f"the case is {case.status}: it must be applied", status=case.status)
+            new_id = await restart(self._catalog, self._environment, self._running(), case, saga, saga_id)
+            action = f"restarted as {new_id}"
+        elif action != "leave":
             await self._running().sagas.repair(saga, saga_id, action, f"correction {id}: {case.reason}")
         saga_type = saga.__definition__.saga_type
         await work.ask(RecordSaga(id, saga_type, checked_id(saga_id, "saga_id"), action, _require_text(by, "by")))

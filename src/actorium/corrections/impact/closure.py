@@ -69,12 +69,12 @@ async def _search(store: EventStore, caused: Caused) -> None:
         if b"causation_id" not in record.metadata:
             continue
         cause = decode_metadata(record.metadata).causation_id
-        if (whole := _whole(cause)) in ids:
+        if (whole := whole_id(cause)) in ids:
             caused.add(record, whole)
             ids.add(event_id(record.stream, record.version))
 
 
-def _whole(cause: str) -> str:
+def whole_id(cause: str) -> str:
     """Return the id of the record that an event is a part of."""
     start, _, number = cause.rpartition("/")
     return f"{start}/{number.partition('.')[0]}"
