@@ -58,8 +58,9 @@ class _Asker:
 class _Guest:
     """One service that asks: its limits."""
 
-    def __init__(self, rate: RateLimit | None) -> None:
+    def __init__(self, rate: RateLimit | None, max_in_flight: int) -> None:
         self.rate = rate
+        self.max_in_flight = max_in_flight
         self.in_flight = 0
 
 
@@ -154,22 +155,25 @@ class Door:
             self._guests = {known: guest for known, guest in self._guests.items() if guest.in_flight}
         if len(self._guests) >= _GUESTS_MAX:
             raise Overloaded(f"{self._service.name} serves {_GUESTS_MAX} services already", retry_after_s=_BUSY_S)
-        rate = self._service.rate_limit
-        guest = self._guests[name] = _Guest(None if rate is None else RateLimit(rate, self._loop.time))
+        rate = self._service.rate_limit_of(name)
+        guest = self._guests[name] = _Guest(
+            None if rate is None else RateLimit(rate, self._loop.time), self._service.max_in_flight_of(name)
+        )
         return guest
 
     def _require_room(self, guest: _Guest, name: str) -> None:
-        if guest.in_flight >= self._service.max_in_flight:
+        if guest.in_flight >= guest.max_in_flight:
             raise Overloaded(
                 f"{self._service.name} carries out {counted(guest.in_flight, 'command')} of {name} already (the limit "
                 "max_in_flight)",
                 retry_after_s=_BUSY_S,
             )
-        wait_s = guest.rate.wait_s() if guest.rate is not None else 0.0
-        if wait_s:
+        rate = guest.rate
+        wait_s = rate.wait_s() if rate is not None else 0.0
+        if rate is not None and wait_s:
             raise Overloaded(
-                f"{name} sends more than {self._service.rate_limit:g} commands per second to {self._service.name} (the "
-                "limit rate_limit)",
+                f"{name} sends more than {rate.per_s:g} commands per second to {self._service.name} (the limit "
+                "rate_limit)",
                 retry_after_s=wait_s,
             )
 

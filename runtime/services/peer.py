@@ -58,7 +58,7 @@ class Peer:
         self._frames: OrderedDict[int, bytes] = OrderedDict()
         self._sender = FrameSender(name, self._send_frame, max_bytes=bus.largest_message)
         self.circuit = Circuit(remote.name, loop.time)
-        self._window = Window(remote.name)
+        self._window = Window(remote.name, max_asks=remote.max_unanswered)
         self.asker = Asker(remote.name, self._window, self._sender)
         self._is_known = False
         self._problems: dict[str, str] = {}

@@ -12,7 +12,7 @@ class RateLimit:
     """
 
     def __init__(self, per_s: float, time: Callable[[], float]) -> None:
-        self._per_s = per_s
+        self.per_s = per_s
         self._time = time
         self._tokens = max(per_s, 1.0)
         self._at = time()
@@ -20,9 +20,9 @@ class RateLimit:
     def wait_s(self) -> float:
         """Take a token and return 0; if there is none, return the seconds until there is."""
         now = self._time()
-        self._tokens = min(max(self._per_s, 1.0), self._tokens + (now - self._at) * self._per_s)
+        self._tokens = min(max(self.per_s, 1.0), self._tokens + (now - self._at) * self.per_s)
         self._at = now
         if self._tokens < 1.0:
-            return (1.0 - self._tokens) / self._per_s
+            return (1.0 - self._tokens) / self.per_s
         self._tokens -= 1.0
         return 0.0

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Literal
+from typing import Literal, TypeVar
 
 from actorium.actors.annotations import is_proper_subclass, shown
 from actorium.actors.commands import Command, command_type_of
 from actorium.runtime.bus.bus import Bus
 from actorium.runtime.bus.urls import open_bus
+from actorium.runtime.messages.window import ASKS_MAX
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event, event_type_of
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _IN_FLIGHT_MAX = 4_096
+_ALL = ""
+L = TypeVar("L")
 
 
 class Service:
@@ -24,8 +27,10 @@ class Service:
     bus: a URL (`nats://host:4222`, `tls://host`, `memory://NAME`) or a Bus.
     accepts: the commands that others may send; with a mapping, each command from the services named only.
     publishes: the events that others may follow.
-    rate_limit: how many commands each other service may send per second; None for no limit.
-    max_in_flight: how many commands of each other service are carried out at the same time.
+    rate_limit: how many commands each other service may send per second; None for no limit. With a mapping, a rate for
+        each service named, and no limit for the others.
+    max_in_flight: how many commands of each other service are carried out at the same time. With a mapping, its own
+        number for each service named, and 4,096 for the others.
 
     Raises ConfigurationError for an invalid argument.
     """
@@ -37,8 +42,8 @@ class Service:
         bus: str | Bus,
         accepts: Collection[type[Command]] | Mapping[type[Command], Collection[str]] = (),
         publishes: Collection[type[Event]] = (),
-        rate_limit: float | None = None,
-        max_in_flight: int = _IN_FLIGHT_MAX,
+        rate_limit: float | Mapping[str, float] | None = None,
+        max_in_flight: int | Mapping[str, int] = _IN_FLIGHT_MAX,
     ) -> None:
         self.name = checked_name(name, f"Service({name!r})")
         self.bus = open_bus(bus)
@@ -52,12 +57,21 @@ class Service:
             if not is_proper_subclass(event, Event):
                 raise ConfigurationError(f"Service({name!r}): publishes={shown(event)}, which is not an Event")
         self.publishes = frozenset(publishes)
-        if rate_limit is not None and rate_limit <= 0:
-            raise ConfigurationError(f"Service({name!r}, rate_limit={rate_limit!r}): must be above 0, or None")
-        if max_in_flight < 1:
+        self._rate_limits = _by_service(name, "rate_limit", rate_limit)
+        for one in self._rate_limits.values():
+            if one is not None and one <= 0:
+                raise ConfigurationError(f"Service({name!r}, rate_limit={rate_limit!r}): must be above 0, or None")
+        self._in_flight_limits = _by_service(name, "max_in_flight", max_in_flight)
+        if any(one < 1 for one in self._in_flight_limits.values()):
             raise ConfigurationError(f"Service({name!r}, max_in_flight={max_in_flight!r}): must be 1 or more")
-        self.rate_limit = rate_limit
-        self.max_in_flight = max_in_flight
+
+    def rate_limit_of(self, service: str) -> float | None:
+        """Return how many commands another service may send per second; None for no limit."""
+        return self._rate_limits.get(service, self._rate_limits.get(_ALL))
+
+    def max_in_flight_of(self, service: str) -> int:
+        """Return how many commands of another service are carried out at the same time."""
+        return self._in_flight_limits.get(service) or self._in_flight_limits.get(_ALL, _IN_FLIGHT_MAX)
 
     def __repr__(self) -> str:
         return f"<Service {self.name}>"
@@ -70,6 +84,7 @@ class RemoteService:
     commands: the commands that are sent to it, by `send`, by `submit` and by steps of sagas.
     events: its events that projections, reactions and sagas of this runtime handle.
     start: where to begin with its events: at the "beginning", or "now", after those that exist.
+    max_unanswered: how many commands to it may be without an answer; more wait for room, then raise Overloaded.
 
     `runtime.processors[customers]` is the processor that takes its events in. Raises ConfigurationError for an invalid
     argument.
@@ -82,6 +97,7 @@ class RemoteService:
         commands: Collection[type[Command]] = (),
         events: Collection[type[Event]] = (),
         start: Literal["beginning", "now"] = "beginning",
+        max_unanswered: int = ASKS_MAX,
     ) -> None:
         self.name = checked_name(name, f"RemoteService({name!r})")
         for command in commands:
@@ -92,6 +108,9 @@ class RemoteService:
                 raise ConfigurationError(f"RemoteService({name!r}): {shown(event)} is not an Event")
         if start not in ("beginning", "now"):
             raise ConfigurationError(f'RemoteService({name!r}, start={start!r}): must be "beginning" or "now"')
+        if max_unanswered < 1:
+            raise ConfigurationError(f"RemoteService({name!r}, max_unanswered={max_unanswered!r}): must be 1 or more")
+        self.max_unanswered = max_unanswered
         self.commands = {command_type_of(command): command for command in commands}
         self.events = {event_type_of(event): event for event in events}
         self.start = start
@@ -120,3 +139,10 @@ def _checked_names(service: str, command: type[Command], names: Collection[str] 
             f"Service({service!r}): accepts={{{command.__name__}: {names!r}}}: give a list of services"
         )
     return frozenset(checked_name(one, f"Service({service!r}): accepts={{{command.__name__}: …}}") for one in names)
+
+
+def _by_service(service: str, option: str, value: L | Mapping[str, L]) -> Mapping[str, L]:
+    """Return a limit by the name of the service that it applies to; `_ALL` for all others."""
+    if not isinstance(value, Mapping):
+        return {_ALL: value}
+    return {checked_name(one, f"Service({service!r}): {option}={{…}}"): limit for one, limit in value.items()}

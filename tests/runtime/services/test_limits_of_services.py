@@ -19,7 +19,7 @@ from actorium.errors import (
     Overloaded,
 )
 from actorium.runtime.bus.buses.memory import MemoryBus
-from actorium.services import Client
+from actorium.services import Client, RemoteService
 
 
 @virtual
@@ -64,6 +64,39 @@ async def test_a_service_may_send_so_many_commands_per_second() -> None:
             *(orders.send(OpenCustomer(f"d-{n}", 1)) for n in range(9)), return_exceptions=True
         )
         assert sum(isinstance(one, Ack) for one in outcomes) == 5
+
+
+@virtual
+async def test_each_service_may_have_limits_of_its_own() -> None:
+    async def refused(limits: dict[str, Any], name: str) -> list[str]:
+        bus = new_bus()
+        async with shop(bus, **limits), Client(bus, [customers()], name=name) as client:
+            sent: Sequence[Any] = await asyncio.gather(
+                *(client.send(OpenCustomer(f"c-{n}", 1)) for n in range(6)), return_exceptions=True
+            )
+        return [str(one) for one in sent if isinstance(one, Overloaded)]
+
+    rates: dict[str, Any] = {"rate_limit": {"slow": 2, "fast": 5}}
+    assert len(await refused(rates, "slow")) == 4
+    assert "more than 5 commands per second" in (await refused(rates, "fast"))[0]
+    assert await refused(rates, "other") == []
+    numbers: dict[str, Any] = {"max_in_flight": {"small": 1}}
+    assert "carries out 1 command of small already" in (await refused(numbers, "small"))[0]
+    assert await refused(numbers, "other") == []
+
+
+@virtual
+async def test_so_many_commands_to_a_service_may_be_unanswered() -> None:
+    bus = new_bus()
+    remote = RemoteService("customers", commands=[OpenCustomer], max_unanswered=2)
+    async with shop(bus, settings=Settings(max_in_flight=1)) as (_, home), Client(bus, [remote]) as client:
+        home._engine.admission.in_flight += 1  # as if a command were held up
+        calls = [asyncio.create_task(client.send(OpenCustomer(f"c-{n}", 1), timeout_s=60.0)) for n in range(2)]
+        await settled()
+        with pytest.raises(Overloaded, match=r"customers has 2 commands unanswered \(the limit is 2, "):
+            await client.send(OpenCustomer("c-2", 1), timeout_s=1.0)
+        home._engine.admission.answered(1)
+        await asyncio.gather(*calls)
 
 
 @virtual
