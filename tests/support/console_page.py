@@ -2,7 +2,7 @@
 
 from support.browser import Browser
 
-OPERATE, VIEW = "operate-token-of-16", "viewer-token-of-16"
+OPERATE, VIEW, CORRECT = "operate-token-of-16", "viewer-token-of-16", "correct-token-of-16"
 
 
 def enter(page: Browser, token: str) -> None:

@@ -12,6 +12,7 @@ import { Submissions } from "./pages/submissions.js";
 import { Processors } from "./pages/processors.js";
 import { DeadLetters } from "./pages/dead_letters.js";
 import { Operators, SettingsInForce } from "./pages/others.js";
+import { Case, Cases } from "./pages/cases.js";
 import { Nodes } from "./pages/nodes.js";
 import { Outlets } from "./pages/outlets.js";
 import { Schedules } from "./pages/schedules.js";
@@ -24,10 +25,10 @@ const PAGES = {
   "dead-letters": ["Dead letters", DeadLetters, "d"], processors: ["Processors", Processors, "p"],
   submissions: ["Submissions", Submissions, "u"], schedules: ["Schedules", Schedules, "h"],
   outlets: ["Outlets", Outlets, "l"], services: ["Services", Services, "v"], nodes: ["Nodes", Nodes, "n"],
-  events: ["Events", Events, "e"], streams: ["Streams", Streams, "t"],
+  cases: ["Corrections", Cases, "r"], events: ["Events", Events, "e"], streams: ["Streams", Streams, "t"],
   operators: ["Operators", Operators, "a"], settings: ["Settings", SettingsInForce, "c"],
 };
-const DETAILS = { saga: [Saga, "sagas"], stream: [Stream, "streams"], causes: [Causes, "events"] };
+const DETAILS = { case: [Case, "cases"], saga: [Saga, "sagas"], stream: [Stream, "streams"], causes: [Causes, "events"] };
 const OF_THE_RUNTIME = new Set(["map", "processors", "settings", "schedules", "outlets", "services"]);
 
 function place() {
@@ -126,6 +127,7 @@ function Shell({ info, leave }) {
   const Page = detail ? detail[0] : (PAGES[page] || PAGES.overview)[1];
   const isLive = info.source === "runtime";
   const can = info.actions && info.role !== "view";
+  const corrects = info.actions && info.role === "correct";
   const latest = samples[samples.length - 1];
   const parked = latest ? latest.processors.reduce((sum, one) => sum + one.parked, 0) : 0;
   const shown = Object.entries(PAGES).filter(([key]) => isLive || !OF_THE_RUNTIME.has(key));
@@ -143,7 +145,7 @@ function Shell({ info, leave }) {
     </nav>
     <main>
       ${lost && html`<${Note} tone="warn">No live values: ${lost}<//>`}
-      <${Page} key=${location.hash} query=${query} can=${can} samples=${samples} latest=${latest} theme=${theme} isLive=${isLive} />
+      <${Page} key=${location.hash} query=${query} can=${can} corrects=${corrects} samples=${samples} latest=${latest} theme=${theme} isLive=${isLive} />
     </main>
     ${help && html`<${Keys} close=${closeHelp} />`}
   </div>`;

@@ -32,7 +32,8 @@ export function Time({ at, ago = false }) {
 
 const TONES = {
   failed: "bad", full: "bad", stopped: "bad", undoing: "warn", paused: "warn", waiting: "busy", running: "busy",
-  completed: "good", done: "good", serving: "good", leaving: "warn", lost: "bad", expired: "bad", open: "bad", closed: "good", undone: "", cancelled: "", starting: "busy",
+  completed: "good", done: "good", serving: "good", leaving: "warn", lost: "bad", expired: "bad", closed: "good", planned: "busy", approved: "busy",
+  applying: "warn", applied: "good", undone: "", cancelled: "", starting: "busy",
 };
 const WORDS = { failed: "failed (stuck)", undoing: "compensating" };
 export const Badge = ({ status, saga = false }) =>
@@ -127,16 +128,18 @@ export const Choice = ({ label, value, set, options }) => html`<label>${label}
   </select></label>`;
 
 // Asks for a reason, carries out an action, and says what became of it.
-export function ActionDialog({ title, text, path, body, close, danger = false, show }) {
+// `fields` are asked for too, and `bodyOf` makes the body of their values.
+export function ActionDialog({ title, text, path, body, close, danger = false, show, fields = [], bodyOf }) {
   const dialog = useRef(null);
   const [reason, setReason] = useState("");
+  const [values, setValues] = useState(Object.fromEntries(fields.map((one) => [one.key, one.check ? false : ""])));
   const [state, setState] = useState({ busy: false, error: "", report: null });
   useEffect(() => { dialog.current.showModal(); }, []);
   const act = async (event) => {
     event.preventDefault();
     setState({ busy: true, error: "", report: null });
     try {
-      const report = await post(path, { ...body, reason });
+      const report = await post(path, { ...(bodyOf ? bodyOf(values) : body), reason });
       if (show) { show(report); close(true); return; }
       const failed = report.outcomes.filter((one) => one.error);
       if (!failed.length) { close(true); return; }
@@ -150,6 +153,8 @@ export function ActionDialog({ title, text, path, body, close, danger = false, s
     <form onSubmit=${act}>
       <h2>${title}</h2>
       ${text && html`<p class="soft">${text}</p>`}
+      ${fields.map((one) => html`<${DialogField} key=${one.key} ...${one} value=${values[one.key]}
+        set=${(value) => setValues((before) => ({ ...before, [one.key]: value }))} />`)}
       <label>Reason (recorded in the log, with your name)
         <textarea required maxlength="2000" value=${reason} onInput=${(event) => setReason(event.target.value)} autofocus />
       </label>
@@ -161,6 +166,13 @@ export function ActionDialog({ title, text, path, body, close, danger = false, s
         <button class="main ${danger ? "danger" : ""}" disabled=${state.busy || !reason.trim()}>${title}</button>
       </div>
     </form></dialog>`;
+}
+
+function DialogField({ label, value, set, area = false, check = false, placeholder = "" }) {
+  if (check) return html`<label class="check"><input type="checkbox" checked=${value} onChange=${() => set(!value)} />${label}</label>`;
+  const onInput = (event) => set(event.target.value);
+  return html`<label>${label}${area ? html`<textarea value=${value} onInput=${onInput} />`
+    : html`<input value=${value} placeholder=${placeholder} onInput=${onInput} />`}</label>`;
 }
 
 // Buttons for actions; `can` says whether the user may act at all.

@@ -1,6 +1,6 @@
 // Other services: what this one uses of them, whether they answer, and whether the contracts fit.
 import { html } from "../vendor/htm-preact.js";
-import { Badge, Note, Table, Waiting, number, useAnswer } from "../parts.js";
+import { Note, Table, Waiting, number, useAnswer } from "../parts.js";
 
 const Names = ({ names }) => (names.length ? html`<code>${names.join(", ")}</code>` : html`<span class="soft">nothing</span>`);
 
@@ -23,7 +23,7 @@ export function Services({ latest }) {
     </section>
     <section class="panel"><h2>It uses</h2><${Table} rows=${value.peers} keyOf=${(one) => one.name} empty="No other service." columns=${[
       { name: "service", kind: "short", cell: (one) => html`<b>${one.name}</b>` },
-      { name: "circuit", cell: (one) => html`<${Badge} status=${one.circuit} />` },
+      { name: "circuit", cell: (one) => html`<span class="badge ${one.circuit === "open" ? "bad" : "good"}">${one.circuit}</span>` },
       { name: "unanswered", kind: "number", cell: (one) => number(one.unanswered) },
       { name: "waiting", kind: "number", cell: (one) => number(one.waiting) },
       { name: "refused", kind: "number", cell: (one) => number(one.refused) },
