@@ -154,6 +154,7 @@ async def test_a_missing_aggregate_is_not_found() -> None:
     async with Runtime([Tally], store="memory://") as runtime:
         with pytest.raises(NotFound, match="Tally<nobody> does not exist"):
             await runtime.get(Tally, "nobody")
+        assert runtime.statistics().failed == 0  # it is not a command
 
 
 @virtual
