@@ -73,7 +73,7 @@ class Member(msgspec.Struct, frozen=True):
     about: what it tells the other nodes of itself; the store keeps it as it is.
     has_lease: its lease has not run out.
     has_session: its connection to the log is there. It ends with the process, so a killed node loses it at once.
-    is_leaving: it is stopping, and passes on what it owns.
+    is_passive: it is starting or stopping: it takes nothing, and passes on what it owns.
     """
 
     number: int
@@ -82,7 +82,7 @@ class Member(msgspec.Struct, frozen=True):
     about: str = ""
     has_lease: bool = True
     has_session: bool = True
-    is_leaving: bool = False
+    is_passive: bool = False
 
 
 class Members(msgspec.Struct, frozen=True):
@@ -124,10 +124,11 @@ class ClusterStore(SharedStore, Protocol):
         """
         ...
 
-    async def renew(self, *, is_leaving: bool = False) -> Members:
+    async def renew(self, *, is_passive: bool = False) -> Members:
         """Extend the lease of this node by `lease_s` seconds and return all nodes; raise Fenced, or StoreUnavailable.
 
-        is_leaving: tell the others that this node is stopping.
+        is_passive: tell the others that this node is still starting, or stopping. A node that has joined is passive
+            until its first renewal says otherwise.
 
         The node that joined calls this several times per lease; the store does not do it by itself.
         """
@@ -159,6 +160,9 @@ class ClusterStore(SharedStore, Protocol):
         """Send a message, which is UTF-8 text, to a node; it may be lost. Raises StoreUnavailable."""
         ...
 
-    async def hear(self, receive: Callable[[bytes], None]) -> None:
-        """Call `receive` with each message that is sent to this node, until the store is closed."""
+    async def hear(self, receive: Callable[[bytes], None], missed: Callable[[], None]) -> None:
+        """Call `receive` with each message that is sent to this node, until the store is closed.
+
+        missed: called when messages may have been lost, and new ones arrive again.
+        """
         ...

@@ -68,7 +68,7 @@ class Directory:
     def is_leaving(self) -> bool:
         """Whether the other nodes know that this one is stopping."""
         me = self.members.get(self.me)
-        return me is not None and me.is_leaving
+        return me is not None and me.is_passive
 
     def _tell(self) -> None:
         for listener in self.listeners:
@@ -177,6 +177,6 @@ class Directory:
         return tuple(nodes[index].number for index in dealt(tuple(one.name for one in nodes)))
 
     def _staying(self) -> list[Member]:
-        """Return the nodes that are there and not leaving, in an order that all nodes agree on."""
-        there = [one for one in self.members.values() if not one.is_leaving and (one.has_lease or one.has_session)]
+        """Return the nodes that are there, not starting or leaving, in an order that all nodes agree on."""
+        there = [one for one in self.members.values() if not one.is_passive and (one.has_lease or one.has_session)]
         return sorted(there, key=lambda one: one.name)

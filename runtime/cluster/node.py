@@ -95,6 +95,10 @@ class ClusterNode(Component):
         about = NodeDescription(self._address)
         number = await self._store.join(self._cluster.node, self._cluster.code, about.encode())
         self.directory.joined(number)
+        self._staying = asyncio.get_running_loop().create_task(self._stay())
+        root = asyncio.current_task()
+        assert root is not None, "a runtime starts in a task, with which all of it ends"
+        root.add_done_callback(lambda _: self._staying.cancel())
         if self._bus is not None:
             name, addresses = self._cluster.node, self.directory.addresses
             self._wire = BusWire(self._bus, name, self._address, addresses, self._wire)
@@ -143,13 +147,9 @@ class ClusterNode(Component):
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
         """Take what this node should have, as far as it is free, and begin to serve."""
         tasks.start_soon(self._senders.close_at_end)
-        opening = asyncio.ensure_future(self._wire.open(self.directory.me, self._serving.take, self._remote.repeat))
-        try:
-            while not (await asyncio.wait((opening,), timeout=self._store.lease_s / _RENEWALS_PER_LEASE))[0]:
-                await self._renew()  # a bus that is away takes some seconds
-            await opening
-        finally:
-            opening.cancel()
+        await self._wire.open(self.directory.me, self._serving.take, self._remote.repeat)
+        self._staying.cancel()
+        await asyncio.wait((self._staying,))
         await self._renew()
         await self._arrange()
         self._hint()
@@ -178,6 +178,17 @@ class ClusterNode(Component):
             await asyncio.sleep(_LOOK_PAUSE_S)
 
     # --- the lease ------------------------------------------------------------------------------------------------
+
+    async def _stay(self) -> None:
+        """Renew the lease while this node starts, until fenced or cancelled: the others give it nothing yet."""
+        while True:
+            await asyncio.sleep(self._store.lease_s / _RENEWALS_PER_LEASE)
+            try:
+                await self._store.renew(is_passive=True)
+            except Fenced:
+                return
+            except Transient as error:
+                log.warning("lease_not_renewed", node=self._cluster.node, error=error_text(error))
 
     async def _run(self) -> None:
         """Renew the lease, and look at the placement when something asks for it, until fenced or cancelled."""
@@ -210,10 +221,10 @@ class ClusterNode(Component):
             self.followers.look()
 
     async def _renew(self) -> None:
-        members = await self._store.renew(is_leaving=self._is_leaving)
+        members = await self._store.renew(is_passive=self._is_leaving)
         self.directory.saw(members)
         if await self._fence_gone(members):
-            self.directory.saw(await self._store.renew(is_leaving=self._is_leaving))
+            self.directory.saw(await self._store.renew(is_passive=self._is_leaving))
         self._senders.forget_gone()
 
     async def _fence_gone(self, members: Members) -> bool:

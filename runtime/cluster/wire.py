@@ -49,7 +49,7 @@ class StoreWire:
         self._store = store
 
     async def open(self, node: int, receive: Receive, repeat: Callable[[int], None]) -> None:
-        await self._store.hear(receive)
+        await self._store.hear(receive, lambda: repeat(0))
 
     async def send(self, node: int, frame: bytes) -> None:
         await self._store.tell(node, frame)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 import anyio
+import msgspec
 
 from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.errors import QueryTimeout
@@ -28,6 +29,7 @@ AGENDA = "sagas agenda 2"
 
 
 _LOOK_AGAIN_S = 0.1
+_SAVED_FOR_OTHERS_S = 1.0
 
 
 class AgendaRun:
@@ -42,6 +44,8 @@ class AgendaRun:
         end_waiters: EndWaiters,
     ) -> None:
         settings, instruments = environment.settings, environment.instruments
+        if reads.is_on_nodes:  # other nodes read what is saved here, and cannot ask for it
+            settings = msgspec.structs.replace(settings, poll_s=min(settings.poll_s, _SAVED_FOR_OTHERS_S))
         self.runners = _runners(services, definitions, settings)
         checkpoint = AgendaCheckpoint(AGENDA, services.store, reads.saving(AGENDA))
         self.agenda = Agenda(

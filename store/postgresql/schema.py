@@ -34,7 +34,7 @@ CREATE TABLE nodes (
     name text NOT NULL,
     code text NOT NULL DEFAULT '',
     is_shared boolean NOT NULL DEFAULT false,
-    is_leaving boolean NOT NULL DEFAULT false,
+    is_passive boolean NOT NULL DEFAULT false,
     expires timestamptz NOT NULL,
     session_pid int NOT NULL,
     session_started timestamptz NOT NULL

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 from actorium.testing.postgresql.proxy import Proxy, proxy_before
 
@@ -82,7 +83,9 @@ class Member:
     def send_signal(self, number: signal.Signals) -> None:
         """Send the process a signal, if it is still there."""
         if self.process.returncode is None:
-            self.process.send_signal(number)
+            with suppress(ProcessLookupError):
+                # `Process.send_signal` may take the return code of a process that has just ended from asyncio.
+                os.kill(self.process.pid, number)
 
     async def served_or_ended(self, within_s: float) -> None:
         """Return when the process serves or is gone; raise TimeoutError if neither happens."""

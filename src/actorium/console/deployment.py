@@ -145,7 +145,7 @@ def _hands_out(handler: object) -> tuple[float, Collection[type[Event]]]:
 
 
 def _node(one: Member, placement: Placement) -> NodeView:
-    state = "leaving" if one.is_leaving else "serving"
+    state = "starting or leaving" if one.is_passive else "serving"
     if not one.has_session:
         state = "lost"
     if not one.has_lease:

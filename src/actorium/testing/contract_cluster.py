@@ -93,6 +93,17 @@ class ClusterStoreContract:
         expect([node.number for node in (await one.renew()).nodes], [first])
 
     @with_logs
+    async def test_a_node_is_passive_until_its_first_renewal(self, logs: ClusterLogs) -> None:
+        (one, _), (two, _) = await _nodes(logs, "a", "b")
+        expect([node.is_passive for node in (await one.renew()).nodes], [False, True])
+        await two.renew(is_passive=True)
+        expect([node.is_passive for node in (await one.renew()).nodes], [False, True])
+        await two.renew()
+        expect([node.is_passive for node in (await one.renew()).nodes], [False, False])
+        await two.renew(is_passive=True)
+        expect([node.is_passive for node in (await one.renew()).nodes], [False, True])
+
+    @with_logs
     async def test_a_node_tells_others_about_itself(self, logs: ClusterLogs) -> None:
         one, two = logs.store(), logs.store()
         await one.join("a", "1.0", '{"ä": "€"}')
@@ -199,8 +210,8 @@ class ClusterStoreContract:
     async def test_a_message_reaches_the_node_that_it_is_sent_to(self, logs: ClusterLogs) -> None:
         (one, first), (two, second) = await _nodes(logs, "a", "b")
         heard: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
-        await one.hear(lambda message: heard.put_nowait((first, message)))
-        await two.hear(lambda message: heard.put_nowait((second, message)))
+        await one.hear(lambda message: heard.put_nowait((first, message)), lambda: None)
+        await two.hear(lambda message: heard.put_nowait((second, message)), lambda: None)
         long = "ä €𝄞\n".encode() * 9_000
         for message in (b"{}", long, b"last"):
             await one.tell(second, message)

@@ -29,22 +29,22 @@ FROM nodes WHERE name = $1 OR NOT is_shared ORDER BY id"""
 _REMOVE = "DELETE FROM nodes WHERE id = ANY ($1::bigint[])"
 _COUNT = "SELECT count(*) FROM nodes"
 _ENTER = """
-INSERT INTO nodes (writer, name, code, about, is_shared, expires, session_pid, session_started)
-SELECT $1, $2, $3, $5, true, clock_timestamp() + $4 * interval '1 second', pid, backend_start
+INSERT INTO nodes (writer, name, code, about, is_shared, is_passive, expires, session_pid, session_started)
+SELECT $1, $2, $3, $5, true, true, clock_timestamp() + $4 * interval '1 second', pid, backend_start
 FROM pg_stat_activity WHERE pid = pg_backend_pid() RETURNING id"""
 _NAME_WRITERS = "UPDATE log SET writers = (SELECT coalesce(array_agg(writer ORDER BY id), '{}') FROM nodes)"
 # One statement, so that the members and the version of the placement belong together.
 _RENEW = f"""
 WITH renewed AS (
     UPDATE nodes SET expires = clock_timestamp() + $2 * interval '1 second', session_pid = pid,
-        session_started = backend_start, is_leaving = $3
+        session_started = backend_start, is_passive = $3
     FROM pg_stat_activity WHERE id = $1 AND pid = pg_backend_pid() RETURNING id
 )
 SELECT id, name, code, CASE WHEN id <> ALL ($4::bigint[]) THEN about END, expires > clock_timestamp(), {_HAS_SESSION},
-    is_leaving, (SELECT version FROM placement) AS version, (SELECT count(*) FROM renewed) AS renewed
+    is_passive, (SELECT version FROM placement) AS version, (SELECT count(*) FROM renewed) AS renewed
 FROM nodes WHERE is_shared ORDER BY id"""
 _MEMBERS = f"""
-SELECT id, name, code, about, expires > clock_timestamp(), {_HAS_SESSION}, is_leaving
+SELECT id, name, code, about, expires > clock_timestamp(), {_HAS_SESSION}, is_passive
 FROM nodes WHERE is_shared ORDER BY id"""
 _HOLD = "SELECT writer FROM nodes WHERE id = $1 FOR KEY SHARE"
 _FENCE = f"""
@@ -95,19 +95,19 @@ async def enter(
 
 
 async def renew(
-    connection: Connection, owned: Ownership, lease_s: float, known: Mapping[int, str], *, is_leaving: bool
+    connection: Connection, owned: Ownership, lease_s: float, known: Mapping[int, str], *, is_passive: bool
 ) -> Members:
     """Extend the lease of a node and return all nodes; raise Fenced if it is not a member.
 
     known: what nodes said of themselves when they joined; it is not read again.
     """
-    rows = await connection.fetch(_RENEW, owned.node, lease_s, is_leaving, [*known])
+    rows = await connection.fetch(_RENEW, owned.node, lease_s, is_passive, [*known])
     if not rows or not rows[0]["renewed"]:
         raise fenced(owned.writer)
     nodes: list[Member] = []
     for id, name, code, about, has_lease, has_session, leaves, *_ in rows:
         is_me = id == owned.node  # the row as it was before this statement
-        signs = (has_lease or is_me, has_session or is_me, is_leaving if is_me else leaves)
+        signs = (has_lease or is_me, has_session or is_me, is_passive if is_me else leaves)
         nodes.append(Member(id, name, code, known.get(id, about), *signs))
     return Members(tuple(nodes), rows[0]["version"])
 

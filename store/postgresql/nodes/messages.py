@@ -7,7 +7,7 @@ and the server delivers them together and in order. A connection that breaks los
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from zlib import crc32
 
 from actorium.store.log import logger
@@ -42,8 +42,8 @@ class Messages:
         pieces = [f"{self._count}/{n}/{len(texts)}/{text}" for n, text in enumerate(texts)]
         await self._sending.run(lambda c: c.execute(_TELL, f"{self._prefix}{node}", pieces))
 
-    async def hear(self, node: int, receive: Callable[[bytes], None]) -> None:
-        """Call `receive` with each message to a node; listen again when the connection breaks."""
+    async def hear(self, node: int, receive: Callable[[bytes], None], missed: Callable[[], None]) -> None:
+        """Call `receive` with each message to a node; when the connection breaks, listen again and call `missed`."""
         channel = f"{self._prefix}{node}"
 
         def heard(connection: object, pid: int, channel: str, payload: object) -> None:
@@ -53,15 +53,16 @@ class Messages:
             await connection.add_listener(channel, heard)
 
         await self._hearing.run(listen)
-        self._listening = asyncio.get_running_loop().create_task(self._listen_again(listen))
+        self._listening = asyncio.get_running_loop().create_task(self._listen_again(listen, missed))
 
-    async def _listen_again(self, listen: Callable[[Connection], object]) -> None:
+    async def _listen_again(self, listen: Callable[[Connection], Awaitable[None]], missed: Callable[[], None]) -> None:
         while True:
             await self._lost.wait()
             self._lost.clear()
             self._parts.clear()
             try:
-                await self._hearing.run(listen)  # type: ignore[arg-type]
+                await self._hearing.run(listen)
+                missed()
             except Exception as error:
                 log.warning("store.messages_not_heard", error=error_text(error))
                 self._lost.set()

@@ -85,13 +85,13 @@ class PostgreSQLNodeStore(PostgreSQLStore):
             await placing.close()
         await super().close()
 
-    async def renew(self, *, is_leaving: bool = False) -> Members:
+    async def renew(self, *, is_passive: bool = False) -> Members:
         lease = self._require_lease()
         owned, sent_s = lease.require(), asyncio.get_running_loop().time()
 
         async def renewed(connection: Connection) -> Members:
             return await membership.renew(
-                connection, owned, self._options.lease_s, self._about_nodes, is_leaving=is_leaving
+                connection, owned, self._options.lease_s, self._about_nodes, is_passive=is_passive
             )
 
         members = await self._as_node(self._require_open().lease_session, renewed)
@@ -123,10 +123,10 @@ class PostgreSQLNodeStore(PostgreSQLStore):
         except Exception as error:
             raise unavailable(error, f"{self._connector.place} did not take a message") from error
 
-    async def hear(self, receive: Callable[[bytes], None]) -> None:
+    async def hear(self, receive: Callable[[bytes], None], missed: Callable[[], None]) -> None:
         messages = self._messages
         assert messages is not None, "a node has joined before it hears"
-        await messages.hear(self._require_lease().require().node, receive)
+        await messages.hear(self._require_lease().require().node, receive, missed)
 
     async def _as_node(self, session: Session | None, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Run one statement or transaction of this node; what it wrote is not known if it raises StoreUnavailable."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 from simulation.mutants.domain import Account, Ask, Deposit, Desk, Open, Statement, Transfer, Withdraw
 
 from actorium import NotFound, Rejected
-from actorium.simulation import Faults, View, World, simulation
+from actorium.simulation import Faults, Kind, View, World, simulation
 
 NAMES = ("alice", "bob", "carol", "dave", "erin", "frank")
 
@@ -57,3 +57,29 @@ async def transfers(world: World) -> None:
             await bank.query(Statement.of, source, after=ack.position)
 
     await asyncio.gather(*map(client, range(3)))
+
+
+RESENT = Faults(
+    dict.fromkeys((Kind.FRAME_LATE, Kind.FRAME_DOUBLED), 0.15)
+    | dict.fromkeys((Kind.FRAME_LOST, Kind.CUT_OFF, Kind.FROZEN), 0.05)
+    | {Kind.CRASH: 0.02},
+    reorder=0.2,
+)
+
+
+@simulation(seeds=200, faults=RESENT)
+async def refusals(world: World) -> None:
+    """Clients of three nodes ask for more than there is, again and again, while others pay in; frames come late."""
+    bank = world.cluster([Account], nodes=3)
+    async with world.calm():
+        for name in NAMES[:2]:
+            await bank.send(Open(name, 10))
+
+    async def client(number: int) -> None:
+        for turn in range(8):
+            name = NAMES[(number + turn // 4) % 2]
+            with suppress(Rejected, NotFound):
+                await bank.send(Deposit(name, 20) if number % 3 == 0 else Withdraw(name, 15))
+            await asyncio.sleep(world.choose(f"pause {number} {turn}", 50) / 10)
+
+    await asyncio.gather(*map(client, range(6)))

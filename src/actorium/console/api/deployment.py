@@ -8,7 +8,10 @@ import msgspec
 
 
 class NodeView(msgspec.Struct, frozen=True):
-    """A node of a cluster; `state` is "serving", "leaving", "lost" (its connection is gone) or "expired"."""
+    """A node of a cluster.
+
+    state: "serving", "starting or leaving", "lost" (its connection is gone) or "expired" (its lease has run out).
+    """
 
     name: str
     number: int

@@ -36,8 +36,8 @@ class SimulatedClusterStore(SimulatedSharedStore):
         await self._compare(self._witness.compare, 0)
         return number
 
-    async def renew(self, *, is_leaving: bool = False) -> Members:
-        return await self._read("of the nodes", lambda: self._cluster_log.renew(is_leaving=is_leaving))
+    async def renew(self, *, is_passive: bool = False) -> Members:
+        return await self._read("of the nodes", lambda: self._cluster_log.renew(is_passive=is_passive))
 
     async def fence(self, node: int) -> bool:
         return await self._read("of a lost node", lambda: self._cluster_log.fence(node))
@@ -78,8 +78,8 @@ class SimulatedClusterStore(SimulatedSharedStore):
         with suppress(ActoriumError):  # the process has ended meanwhile
             await self._cluster_log.tell(node, message)
 
-    async def hear(self, receive: Callable[[bytes], None]) -> None:
-        await self._cluster_log.hear(receive)
+    async def hear(self, receive: Callable[[bytes], None], missed: Callable[[], None]) -> None:
+        await self._cluster_log.hear(receive, missed)
 
 
 def simulated(log: EventStore, *others: Any) -> SimulatedStore:

@@ -33,7 +33,7 @@ class _Enrolled:
         self.about = about
         self.expires_s = expires_s
         self.has_session = True
-        self.is_leaving = False
+        self.is_passive = True
 
 
 class ClusterModel(SharedModel):
@@ -68,18 +68,18 @@ class ClusterModel(SharedModel):
         self.writers = frozenset(self._members)
         return number
 
-    def renew_member(self, number: int, lease_s: float, is_leaving: bool) -> Members:
+    def renew_member(self, number: int, lease_s: float, is_passive: bool) -> Members:
         """Extend a node's lease; raise Fenced if it is not a member."""
         self._require_named(number)
         member = self._members[number]
-        member.expires_s, member.is_leaving = self.now_s() + lease_s, is_leaving
+        member.expires_s, member.is_passive = self.now_s() + lease_s, is_passive
         return self.members()
 
     def members(self) -> Members:
         """Return the nodes."""
         now_s = self.now_s()
         nodes = [
-            Member(one.number, one.name, one.code, one.about, one.expires_s > now_s, one.has_session, one.is_leaving)
+            Member(one.number, one.name, one.code, one.about, one.expires_s > now_s, one.has_session, one.is_passive)
             for one in self._members.values()
         ]
         return Members(tuple(nodes), self.current.version)
@@ -172,9 +172,9 @@ class ClusterModelStore(SharedModelStore):
         self._lost = loop.create_future()
         return number
 
-    async def renew(self, *, is_leaving: bool = False) -> Members:
+    async def renew(self, *, is_passive: bool = False) -> Members:
         sent_s = self._model.now_s()
-        members = self._fenced_or(lambda node: self._cluster.renew_member(node, self._lease_s, is_leaving))
+        members = self._fenced_or(lambda node: self._cluster.renew_member(node, self._lease_s, is_passive))
         self._held_until_s = sent_s + self._lease_s
         return members
 
@@ -195,7 +195,7 @@ class ClusterModelStore(SharedModelStore):
         self._require_open()
         self._cluster.tell(node, message)
 
-    async def hear(self, receive: Callable[[bytes], None]) -> None:
+    async def hear(self, receive: Callable[[bytes], None], missed: Callable[[], None]) -> None:
         self._cluster.hear(self._require_open(), receive)
 
     def _fenced_or(self, work: Callable[[int], R]) -> R:

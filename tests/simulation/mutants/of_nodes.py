@@ -1,0 +1,110 @@
+"""Mutants of what nodes of a cluster rely on: routing, leases, fencing, hand-over, and followers that run once."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from simulation.cluster.scenarios import accounts, refusals, transfers
+from simulation.mutants.mutant import mutant
+
+from actorium.runtime.cluster.directory import Directory
+from actorium.runtime.cluster.handover import Handover
+from actorium.runtime.cluster.remote import RemoteCommand, RemoteCommands
+from actorium.runtime.cluster.shards import shard_of
+from actorium.simulation.world.cluster_store import SimulatedClusterStore
+from actorium.store.event_store import SaveCheckpoint, SaveFailure
+from actorium.store.shared import Placement
+from actorium.testing.models.cluster_model import ClusterModel
+
+
+@mutant(accounts)
+def memory_is_trusted_without_a_lease(patch: pytest.MonkeyPatch) -> None:
+    """A node reads and refuses from memory only while it has a lease; here always."""
+    patch.setattr(SimulatedClusterStore, "holds_lease", property(lambda store: True))
+
+
+@mutant(accounts)
+def a_fenced_node_may_write(patch: pytest.MonkeyPatch) -> None:
+    """The log refuses what a fenced node writes; here it takes it."""
+    patch.setattr(ClusterModel, "_require_named", lambda model, writer: None)
+
+
+@mutant(refusals)
+def a_repeated_command_counts_as_fresh(patch: pytest.MonkeyPatch) -> None:
+    """Only the first attempt at a command is fresh; here each of them is, and replaces none."""
+    encoded = RemoteCommands._encoded
+
+    def fresh(remote: RemoteCommands, command: RemoteCommand, replaced: int, left_s: float) -> bytes:
+        if not replaced:
+            return encoded(remote, command, replaced, left_s)
+        envelope = command.envelope
+        command.envelope = msgspec.structs.replace(envelope, fresh=True)
+        try:
+            return encoded(remote, command, 0, left_s)
+        finally:
+            command.envelope = envelope
+
+    patch.setattr(RemoteCommands, "_encoded", fresh)
+
+
+@mutant(accounts)
+def a_node_serves_what_it_should_own_and_does_not_yet(patch: pytest.MonkeyPatch) -> None:
+    """A node serves a shard once the placement names it; here as soon as it should be the owner."""
+
+    def serves(directory: Directory, stream_type: str, id: str) -> bool:
+        return directory._wanted()[shard_of(stream_type, id)] == directory.me
+
+    patch.setattr(Directory, "serves", serves)
+
+
+@mutant(accounts)
+def a_node_takes_the_shards_of_a_node_that_lives(patch: pytest.MonkeyPatch) -> None:
+    """A node waits until a shard is handed over to it; here it takes what it should own."""
+
+    def taken(directory: Directory, followers: Iterable[str]) -> Placement | None:
+        before, wanted = directory.placement, directory._wanted()
+        mine = {shard for shard, owner in enumerate(before.shards) if wanted[shard] == directory.me != owner}
+        if not mine:
+            return None
+        shards = tuple(directory.me if shard in mine else owner for shard, owner in enumerate(before.shards))
+        return replace(before, version=before.version + 1, shards=shards)
+
+    patch.setattr(Directory, "taken", taken)
+
+
+@mutant(refusals)
+def actors_outlive_the_hand_over_of_their_shard(patch: pytest.MonkeyPatch) -> None:
+    """A node drops the actors of a shard before it hands it over; here it keeps them for when it comes back."""
+
+    async def drain(handover: Handover, shards: Collection[int]) -> None:
+        handover._directory.end(shards)
+
+    patch.setattr(Handover, "drain", drain)
+
+
+@mutant(accounts)
+def a_placement_replaces_one_that_its_node_has_not_seen(patch: pytest.MonkeyPatch) -> None:
+    """A placement is written only after the one that its node has read; here after any."""
+
+    def place(model: ClusterModel, by: int, after: Placement) -> bool:
+        model._require_named(by)
+        model.current = replace(after, version=model.current.version + 1)
+        return True
+
+    patch.setattr(ClusterModel, "place", place)
+
+
+@mutant(transfers)
+def every_node_runs_every_follower(patch: pytest.MonkeyPatch) -> None:
+    """A follower runs on the node that owns it, and the log refuses the checkpoints of others; here on all nodes."""
+
+    async def save(
+        model: ClusterModel, writer: int, checkpoints: Sequence[SaveCheckpoint]
+    ) -> Mapping[int, SaveFailure]:
+        model._require_named(writer)
+        return await model.log.save(checkpoints)
+
+    patch.setattr(ClusterModel, "save", save)
+    patch.setattr(Directory, "follower_owner", lambda directory, name: directory.me)
+    patch.setattr(Directory, "should_run", lambda directory, name: True)
