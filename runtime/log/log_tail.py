@@ -19,7 +19,7 @@ import msgspec
 
 from actorium.actors.actor import Actor
 from actorium.actors.pending import PendingAppend
-from actorium.runtime.waits import end, ended
+from actorium.runtime.waits import end
 from actorium.store.event_store import Append, Appended, Head
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.shapes.storable import Decode
@@ -107,7 +107,9 @@ class LogTail:
         # Weak, because an `async for` that ends with `break` drops its subscription without closing it. A plain set,
         # because each commit asks whether it is empty, and a WeakSet answers in Python.
         self._followers: set[ref[Follower]] = set()
-        self._waiting: dict[int, asyncio.Future[bool]] = {}  # by identity: cheaper than the hash of a future
+        # The waiters, with the times at which they stop waiting; by identity: cheaper than the hash of a future.
+        self._waiting: dict[int, tuple[asyncio.Future[bool], float]] = {}
+        self._timer: asyncio.TimerHandle | None = None  # rings when the first of them stops waiting, or earlier
         self._closed = False
         self.listener: Callable[[Sequence[Append], Appended], None] | None = None
         """Called with each commit of this process, once the position has moved."""
@@ -224,18 +226,41 @@ class LogTail:
 
         Returns False after `within_s` seconds.
         """
-        self._waiting[id(waiting)] = waiting
+        # One timer for all: most waits end long before it rings, and the next one needs no new timer.
+        loop = waiting.get_loop()
+        until = loop.time() + within_s
+        if self._timer is None or self._timer.when() > until:
+            self._arm(loop, until)
+        self._waiting[id(waiting)] = waiting, until
         try:
-            return await ended(waiting, within_s)
+            return await waiting
         finally:
             self._waiting.pop(id(waiting), None)
+
+    def _arm(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(when, self._ring, loop)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        now = loop.time()
+        for waiting, until in self._waiting.values():
+            if until <= now:
+                end(waiting, False)
+        later = [until for _, until in self._waiting.values() if until > now]
+        if later:
+            self._arm(loop, min(later))
 
     def close(self) -> None:
         """Tell all waiters that no more events will come."""
         self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._wake()
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, {}
-        for one in waiting.values():
+        for one, _ in waiting.values():
             end(one)
