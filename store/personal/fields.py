@@ -20,9 +20,15 @@ Encrypt = Callable[[str, str], Personal[str]]
 def holds_personal(message_class: type[msgspec.Struct]) -> bool:
     """Return whether messages of a class can hold `Personal` values.
 
+    The answer is kept in the class: reading its annotations takes as long as many commands, and each start asks.
+
     Raises ConfigurationError for a `Personal` of anything but `str`, or as the key of a dict.
     """
-    return any(_found(msgspec.inspect.type_info(message_class), message_class.__qualname__, set()))
+    holds: bool | None = vars(message_class).get("__holds_personal__")
+    if holds is None:
+        holds = any(_found(msgspec.inspect.type_info(message_class), message_class.__qualname__, set()))
+        message_class.__holds_personal__ = holds  # type: ignore[attr-defined]
+    return holds
 
 
 def _found(node: Any, path: str, seen: set[type]) -> Iterator[bool]:
