@@ -4,6 +4,7 @@ import asyncio
 from typing import cast
 
 import pytest
+from support.virtual_time import virtual
 
 from actorium.actors.actor import Actor
 from actorium.actors.pending import PendingAppend
@@ -45,3 +46,22 @@ def test_an_append_that_others_overtook_does_not_shorten_the_log() -> None:
     assert tail.position == 9
     tail.advance([own], Appended([12], 1))
     assert tail.position == 13
+
+
+@virtual
+async def test_each_wait_ends_at_its_own_time_and_all_end_with_the_tail() -> None:
+    loop = asyncio.get_running_loop()
+    tail = LogTail(max_events=10, max_bytes=1_000)
+    ended: list[tuple[str, float, bool]] = []
+    began = loop.time()
+
+    async def wait(name: str, within_s: float) -> None:
+        moved = await tail.moved(loop.create_future(), within_s)
+        ended.append((name, loop.time() - began, moved))
+
+    waits = [asyncio.create_task(wait(name, s)) for name, s in (("long", 3.0), ("short", 1.0), ("last", 9.0))]
+    await asyncio.sleep(5)
+    assert ended == [("short", 1.0, False), ("long", 3.0, False)]
+    tail.close()
+    await asyncio.gather(*waits)
+    assert ended[2] == ("last", 5.0, True)
