@@ -26,7 +26,7 @@ class Corrections(Cases):
         Raises NotFound for an id that names no event, and UnreadableEvent for an event that cannot be read.
         """
         self._running()
-        return await examine(self._store, self._catalog, selection)
+        return await examine(self._store, self._catalog, selection, self._service)
 
     async def what_if(self, edits: Edits, *, allow: Sequence[str] = ()) -> WhatIf:
         """Return what would be different if the log were edited; nothing in it changes, and no effect leaves the call.

@@ -55,4 +55,4 @@ def impact(
 
 async def _examined(runtime: Runtime, selection: Selection) -> Impact:
     async with opened(runtime) as store:
-        return await examine(store, runtime.catalog, selection)
+        return await examine(store, runtime.catalog, selection, runtime.service)

@@ -30,6 +30,8 @@ class SelectionOptions:
     ----------
     event
         The id of an event, <stream type>/<stream id>/<version>. Can be repeated.
+    cause
+        The id of an event that caused them directly; SERVICE:ID for an event of another service. Can be repeated.
     stream
         The stream that holds the events, as <stream type>/<stream id>.
     type
@@ -49,6 +51,7 @@ class SelectionOptions:
     """
 
     event: Annotated[Sequence[str], Parameter(negative="")] = ()
+    cause: Annotated[Sequence[str], Parameter(negative="")] = ()
     stream: str | None = None
     type: Annotated[Sequence[str], Parameter(negative="")] = ()
     after: int = 0
@@ -62,6 +65,7 @@ class SelectionOptions:
         """Return what the options select."""
         return Selection(
             events=tuple(self.event),
+            causes=tuple(self.cause),
             stream=None if self.stream is None else _stream(self.stream),
             types=tuple(self.type),
             after=self.after,
@@ -95,6 +99,7 @@ def chosen_events(options: SelectionOptions, events: Path | None) -> SelectionQu
     stream = None if options.stream is None else _stream(options.stream)
     return SelectionQuery(
         events=(*options.event, *(() if events is None else _ids(events))),
+        causes=tuple(options.cause),
         stream_type=stream.type if stream is not None else "",
         stream_id=stream.id if stream is not None else "",
         types=tuple(options.type),

@@ -120,6 +120,7 @@ def selection_of(query: SelectionQuery) -> Selection:
         raise InvalidCommand("a selection without a condition is the whole log: give events, a stream, types, …")
     return Selection(
         events=query.events,
+        causes=query.causes,
         stream=StreamName(query.stream_type, query.stream_id) if query.stream_type else None,
         types=query.types,
         after=query.after,

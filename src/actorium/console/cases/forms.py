@@ -36,6 +36,7 @@ class SelectionQuery(msgspec.Struct, frozen=True):
     """Events; every condition that is given must hold, and at least one must be given.
 
     events: their ids.
+    causes: the ids of events that caused them directly; `<service>:<event id>` for an event of another service.
     stream_type, stream_id: the stream that holds them.
     types: the stored names of their types.
     after, until: those after one position, up to another; 0 stands for no limit.
@@ -44,6 +45,7 @@ class SelectionQuery(msgspec.Struct, frozen=True):
     """
 
     events: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
     stream_type: str = ""
     stream_id: str = ""
     types: tuple[str, ...] = ()

@@ -38,6 +38,7 @@ from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.processors.outlet import Outlet
 from actorium.runtime.processors.reactions import reaction_of
 from actorium.runtime.projections.projection import Projection
+from actorium.runtime.services.service import Service
 from actorium.sagas.model.saga import Saga
 from actorium.store.errors import ConfigurationError, InvalidCommand
 from actorium.store.events import EncodedRecord
@@ -58,8 +59,15 @@ class Cases:
     """
 
     def __init__(
-        self, environment: RuntimeEnvironment, catalog: Catalog, running: Callable[[], CaseServices], *, is_node: bool
+        self,
+        environment: RuntimeEnvironment,
+        catalog: Catalog,
+        running: Callable[[], CaseServices],
+        *,
+        service: Service | None,
+        is_node: bool,
     ) -> None:
+        self._service = service
         self._is_node = is_node
         self._environment = environment
         self._store = environment.store
@@ -108,7 +116,7 @@ class Cases:
     async def impact_of(self, id: str) -> Impact:
         """Return what the events of a case touched."""
         case = await self.get(id)
-        return await examine(self._store, self._catalog, Selection(events=case.events))
+        return await examine(self._store, self._catalog, Selection(events=case.events), self._service)
 
     async def plan(
         self,
@@ -225,7 +233,7 @@ class Cases:
     async def report(self, id: str) -> CaseReport:
         """Return the report on a case: its history, its corrections and what they touched."""
         case = await self.get(id)
-        return await report_of(self._store, self._catalog, case)
+        return await report_of(self._store, self._catalog, case, self._service)
 
     async def scenario(self, id: str, *, app: str) -> str:
         """Return the Python source of a simulation that applies the case again, under faults and crashes.

@@ -10,6 +10,7 @@ from actorium.catalog import Catalog
 from actorium.correction_case import CORRECTION, AppliedCorrection, CorrectionCase, ProjectionRepaired, SkipMark
 from actorium.corrections.impact.examination import examine
 from actorium.corrections.impact.selection import Selection, stream_records
+from actorium.runtime.services.service import Service
 from actorium.store.event_store import EventStore
 from actorium.store.events import as_json, event_type_of
 from actorium.store.names import StreamName
@@ -61,12 +62,12 @@ class CaseReport(msgspec.Struct, frozen=True):
         return msgspec.json.format(msgspec.json.encode(self))
 
 
-async def report_of(store: EventStore, catalog: Catalog, case: CorrectionCase) -> CaseReport:
+async def report_of(store: EventStore, catalog: Catalog, case: CorrectionCase, service: Service | None) -> CaseReport:
     """Return the report on a case as it is now; the store is open."""
     stream = StreamName(CORRECTION, case.id)
     recorded = [one async for record in stream_records(store, stream) for one in catalog.codec.recorded(record)]
-    impact = await examine(store, catalog, Selection(events=case.events))
-    corrected = await examine(store, catalog, Selection(events=[recorded[0].event_id]))
+    impact = await examine(store, catalog, Selection(events=case.events), service)
+    corrected = await examine(store, catalog, Selection(events=[recorded[0].event_id]), service)
     return CaseReport(
         case.id,
         case.status,

@@ -20,6 +20,7 @@ from actorium.corrections.impact.report import (
 from actorium.corrections.impact.selection import Selection, selected, stream_records
 from actorium.corrections.impact.touched_rows import touched_rows
 from actorium.runtime.projections.table_projection import checkpoint_name
+from actorium.runtime.services.service import Service
 from actorium.sagas.model.stream import SagaStream
 from actorium.sagas.model.submissions import Submission
 from actorium.store.codec import EventCodec
@@ -32,8 +33,10 @@ _SUBSCRIPTION = "subscription "
 _ALL_CHECKPOINTS = "SELECT name, position FROM checkpoints ORDER BY name"
 
 
-async def examine(store: EventStore, catalog: Catalog, selection: Selection) -> Impact:
+async def examine(store: EventStore, catalog: Catalog, selection: Selection, service: Service | None = None) -> Impact:
     """Return what the selected events touched; the store is open, and nothing in it changes.
+
+    service: what the application is to other services.
 
     Raises NotFound for an id that names no event, and UnreadableEvent for an event that cannot be read.
     """
@@ -47,7 +50,7 @@ async def examine(store: EventStore, catalog: Catalog, selection: Selection) -> 
         [_touched_event(record, caused) for record in records],
         await _Streams(store, catalog).touched(records),
         [await _touched_projection(store, projection, recorded) for projection in _handling(catalog, recorded)],
-        await _followers(store, catalog, recorded, len(records)),
+        await _followers(store, catalog, recorded, service),
     )
 
 
@@ -71,6 +74,7 @@ class _Streams:
         self._codec: EventCodec = catalog.codec
         classes = (*catalog.aggregates, *catalog.own_aggregates)
         self._classes: dict[str, type[Aggregate]] = {one.__definition__.stream_type: one for one in classes}
+        self._services = {remote.name for remote in catalog.remotes}
 
     async def touched(self, records: Sequence[EncodedRecord]) -> list[TouchedStream]:
         """Return the streams of the records, in the order of their first one."""
@@ -82,7 +86,9 @@ class _Streams:
     async def _stream(self, stream: StreamName, touched: Sequence[EncodedRecord]) -> TouchedStream:
         first = touched[0].version
         aggregate = self._classes.get(stream.type)
-        kind: Literal["aggregate", "saga", "submission"] = "aggregate"
+        kind: Literal["aggregate", "saga", "submission", "inbox"] = "aggregate"
+        if stream.type in self._services:
+            kind = "inbox"
         status = ""
         if aggregate is not None and issubclass(aggregate, SagaStream | Submission):
             kind = "saga" if issubclass(aggregate, SagaStream) else "submission"
@@ -139,7 +145,7 @@ async def _touched_projection(
 
 
 async def _followers(
-    store: EventStore, catalog: Catalog, recorded: Sequence[RecordedEvent[Event]], records: int
+    store: EventStore, catalog: Catalog, recorded: Sequence[RecordedEvent[Event]], service: Service | None
 ) -> list[TouchedFollower]:
     found: list[TouchedFollower] = []
     for reaction in catalog.reactions:
@@ -154,6 +160,11 @@ async def _followers(
         found.append(
             TouchedFollower("outlet", outlet.name, len(published), sum(one.position <= position for one in published))
         )
+    if service is not None:
+        published = _of(recorded, tuple(service.publishes))
+        position = await store.load_checkpoint(f"publish {service.name}")
+        past = sum(one.position <= position for one in published)
+        found.append(TouchedFollower("publisher", service.name, len(published), past))
     for name, position in await _checkpoints(store):
         if name.startswith(_SUBSCRIPTION):
             read = sum(one.position < position for one in recorded)  # the position is stored plus one

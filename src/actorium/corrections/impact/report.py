@@ -35,7 +35,8 @@ class TouchedEvent(msgspec.Struct, frozen=True):
 class TouchedStream(msgspec.Struct, frozen=True):
     """A stream with touched events.
 
-    kind: "aggregate", "saga" or "submission".
+    kind: "aggregate", "saga" or "submission"; "inbox" for the events of a stream of another service, whose name is
+        `type`.
     events: the touched events in it.
     later: the other events after the first touched one. Their commands were decided on a state that includes it.
     status: for a saga or a submission, its present status.
@@ -44,7 +45,7 @@ class TouchedStream(msgspec.Struct, frozen=True):
 
     type: str
     id: str
-    kind: Literal["aggregate", "saga", "submission"]
+    kind: Literal["aggregate", "saga", "submission", "inbox"]
     first_version: int
     events: int
     later: int
@@ -73,13 +74,16 @@ class TouchedProjection(msgspec.Struct, frozen=True):
 
 
 class TouchedFollower(msgspec.Struct, frozen=True):
-    """A follower of the log with effects outside: a reaction, an outlet or a durable subscription.
+    """A follower of the log with effects outside: a reaction, an outlet, a durable subscription, or the publisher.
+
+    The publisher makes events available to other services; its name is that of this service. What they did because of
+    an event is in their logs: ask each of them for the impact of `Selection(causes=["<this service>:<event id>"])`.
 
     events: the touched events that it follows.
     handled: how many of them it is past: carried out, published or read.
     """
 
-    kind: Literal["reaction", "outlet", "subscription"]
+    kind: Literal["reaction", "outlet", "subscription", "publisher"]
     name: str
     events: int
     handled: int
@@ -124,6 +128,8 @@ class Impact(msgspec.Struct, frozen=True):
             "reactions carried out": self._past("reaction"),
             "events published": self._past("outlet"),
             "events read by subscriptions": self._past("subscription"),
+            "events published to services": self._past("publisher"),
+            "events of other services": sum(one.events for one in self.streams if one.kind == "inbox"),
         }
 
     def _past(self, kind: str) -> int:

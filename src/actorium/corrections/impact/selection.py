@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from actorium.actors.errors import NotFound
-from actorium.store.codec import EventCodec
+from actorium.store.codec import EventCodec, decode_metadata
 from actorium.store.errors import ConfigurationError, InvalidCommand
 from actorium.store.event_store import EventStore, StreamRead
 from actorium.store.events import EncodedRecord, Event, RecordedEvent
@@ -23,6 +23,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """Some events of the log. Every condition that is given must hold; at least one must be given.
 
     events: the ids of the events (`RecordedEvent.event_id`).
+    causes: the ids of events that caused them directly; `<service>:<event id>` for an event of another service.
     stream: the stream that holds them.
     types: the stored names of their types.
     after, until: positions; the events after the first one, up to and including the second one.
@@ -34,6 +35,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     events: Sequence[str] = ()
+    causes: Sequence[str] = ()
     stream: StreamName | None = None
     types: Sequence[str] = ()
     after: int = 0
@@ -56,6 +58,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         if self.stream is not None and record.stream != self.stream:
             return False
         if self.types and record.type not in self.types:
+            return False
+        if self.causes and decode_metadata(record.metadata).causation_id not in self.causes:
             return False
         if record.position <= self.after or (self.until is not None and record.position > self.until):
             return False
@@ -81,11 +85,22 @@ async def selected(store: EventStore, codec: EventCodec, selection: Selection) -
     """
     if selection.events:
         found = [await _by_id(store, id) for id in dict.fromkeys(selection.events)]
+    elif selection.causes:
+        found = [record for id in dict.fromkeys(selection.causes) for record in await _caused_by(store, id)]
     elif selection.stream is not None:
         found = [record async for record in stream_records(store, selection.stream)]
     else:
         found = [record async for record in log_records(store, selection.after, selection.until)]
     return sorted((record for record in found if selection.includes(record, codec)), key=lambda record: record.position)
+
+
+async def _caused_by(store: EventStore, id: str) -> list[EncodedRecord]:
+    caused: list[EncodedRecord] = []
+    position = 0
+    while found := await store.read_linked("causation_id", id, position, _PAGE_EVENTS):
+        caused += found
+        position = found[-1].position
+    return caused
 
 
 async def _by_id(store: EventStore, id: str) -> EncodedRecord:
