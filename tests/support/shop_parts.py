@@ -1,33 +1,39 @@
-"""Two services for tests: orders, and customers with a credit limit."""
+"""Two services for tests: orders, and customers with a credit limit.
+
+The messages are those of `examples/shop`, as far as they are the same. Its aggregates are not: they forgive a command
+that takes effect twice, and these must not, so that a test notices.
+"""
 
 from actorium import Aggregate, Command, Event, Rejected, create, decide, evolve
+from actorium.examples.shop.messages import (
+    ApproveOrder,
+    CreditReleased,
+    CreditReserved,
+    CustomerOpened,
+    OpenCustomer,
+    RejectOrder,
+    ReleaseCredit,
+    ReserveCredit,
+)
 from actorium.services import RemoteService
 
-
-class OpenCustomer(Command):
-    limit: int
-
-
-class ReserveCredit(Command):
-    order: str
-    amount: int
-
-
-class ReleaseCredit(Command):
-    order: str
-
-
-class CustomerOpened(Event):
-    limit: int
-
-
-class CreditReserved(Event):
-    order: str
-    amount: int
-
-
-class CreditReleased(Event):
-    order: str
+__all__ = [
+    "ApproveOrder",
+    "CreditReleased",
+    "CreditReserved",
+    "Customer",
+    "CustomerOpened",
+    "OpenCustomer",
+    "Order",
+    "OrderApproved",
+    "OrderPlaced",
+    "OrderRejected",
+    "PlaceOrder",
+    "RejectOrder",
+    "ReleaseCredit",
+    "ReserveCredit",
+    "customers",
+]
 
 
 class Customer(Aggregate):
@@ -71,14 +77,6 @@ def customers(name: str = "customers") -> RemoteService:
 class PlaceOrder(Command):
     customer: str
     amount: int
-
-
-class ApproveOrder(Command):
-    pass
-
-
-class RejectOrder(Command):
-    reason: str
 
 
 class OrderPlaced(Event):
