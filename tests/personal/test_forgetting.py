@@ -5,10 +5,12 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.backups import quiet, reader
 from support.customers import Careless, Customer, Letterbox, Names, Register, Rename, Welcome, newsletter
+from support.postgres import new_log, run_sql, schema_of
 
 from actorium import Retry, Runtime, Settings
 from actorium.backup import BackupFolder, back_up, restore, verified
@@ -60,6 +62,37 @@ async def back_up_and_restore(folder: Path, name: str) -> None:
         await restore(BackupFolder(folder / name), verified(BackupFolder(folder / name)), target, quiet)
     finally:
         await target.close()
+
+
+def test_in_postgresql_no_table_of_the_log_holds_the_text_and_the_key_row_is_deleted() -> None:
+    with new_log() as url:
+        texts = asyncio.run(tables_after_forgetting(url))
+    assert "Registered" in texts
+    hidden = [SECRETS[0], SECRETS[0].encode().hex(), SECRETS[2], SECRETS[2].encode().hex()]
+    assert [secret for secret in hidden if secret in texts] == []
+
+
+async def tables_after_forgetting(url: str) -> str:
+    """Let a shop remember Ada in one life and forget her in the next; return its tables as text."""
+    parts = [Customer, Letterbox, Welcome, Names]
+    async with Runtime(parts, store=url) as runtime:
+        await runtime.send(Register("ada", personal(SECRETS[0])), wait_for=[Names])
+        await runtime.send(Rename("ada", personal(SECRETS[2])))
+        assert [row["subject"] for row in await key_rows(url)] == ["ada"]
+    async with Runtime(parts, store=url) as runtime:
+        ada = await runtime.get(Customer, "ada")
+        assert [name.value for name in ada.names] == [SECRETS[0], SECRETS[2]]
+        ack = await runtime.forget("ada")
+        assert await runtime.query(Names.all, after=ack.position) == {"ada": FORGOTTEN}
+        assert await key_rows(url) == []
+    schema = schema_of(url)
+    tables = await run_sql(url, "SELECT table_name FROM information_schema.tables WHERE table_schema = $1", schema)
+    return "".join([str(await run_sql(url, f'SELECT t::text FROM "{schema}"."{table[0]}" t')) for table in tables])
+
+
+async def key_rows(url: str) -> list[Any]:
+    """Return the rows of the keys, past the key store."""
+    return await run_sql(url, f'SELECT subject, id FROM "{schema_of(url)}_keys".keys')
 
 
 @pytest.mark.asyncio
