@@ -182,7 +182,8 @@ class Engine(Component):
         return kind
 
     def _hydration_failed(self, actor: Actor, error: ActoriumError) -> None:
-        self.supervisor.hydration_failed(actor, error, self._loop.time())
+        if not self.dispatcher.sends_on(actor, error):
+            self.supervisor.hydration_failed(actor, error, self._loop.time())
         self.admission.mail_taken(actor)
 
     def fail_everything(self, error: ActoriumError) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio.abc
@@ -17,11 +18,13 @@ from actorium.runtime.component import BackgroundTask, Component
 from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.log.durable_subscription import DurableSubscription
 from actorium.runtime.log.log_reader import LogReader
+from actorium.runtime.log.strict_reader import StrictReader
 from actorium.runtime.log.subscriptions import Subscription
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery, React
 from actorium.runtime.processors.dead_letters import SkipMarks
 from actorium.runtime.processors.delivery import SequentialDelivery
+from actorium.runtime.processors.event_reader import EventReader
 from actorium.runtime.processors.observed_delivery import ObservedApply, ObservedOutletWork, ObservedReact
 from actorium.runtime.processors.outlet import Outlet, OutletWork
 from actorium.runtime.processors.processor import Processor
@@ -71,6 +74,13 @@ class ReadSide(Component):
         self._store = environment.store
         self._save = save
         self.log_reader = log_reader
+        self.placed_reader: EventReader = log_reader
+        """What a follower reads that runs on one node at a time."""
+        self.patient_reader: EventReader = log_reader
+        """What follows the log with the events of this node's code alone."""
+        if followers is not None:
+            strict = partial(StrictReader, log_reader, environment.codec, followers.is_newer)
+            self.placed_reader, self.patient_reader = strict(all_events=True), strict(all_events=False)
         self._source = environment.source
         self._settings = environment.settings
         self._tell_handled = environment.instruments.teller("event_handled")
@@ -303,5 +313,6 @@ class ReadSide(Component):
     def _processor(
         self, plain_name: str, work: Any, delivery: Any, checkpoint: Checkpoint, hold_s: float = 0.0
     ) -> Processor:
+        reader = self.patient_reader if isinstance(work, MemoryProjection) else self.placed_reader
         environment = self._environment
-        return Processor(work, delivery, checkpoint, self.log_reader, environment, plain_name=plain_name, hold_s=hold_s)
+        return Processor(work, delivery, checkpoint, reader, environment, plain_name=plain_name, hold_s=hold_s)

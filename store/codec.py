@@ -100,6 +100,11 @@ class EventCodec:
         """Return the stored shape of a known class."""
         return self._kinds[event_class]
 
+    @property
+    def shapes(self) -> frozenset[tuple[str, int]]:
+        """The stored shapes that can be read, by name and schema version."""
+        return frozenset((*self._readers, *self._chains))
+
     def reader(self, event_type: str, schema_version: int) -> tuple[type[Event], Decode] | None:
         """Return the class and payload decoder that read a shape in one step; None for any other shape.
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+import msgspec
+
 from actorium.actors.actor import Actor
 from actorium.actors.commands import Command, CommandHandler, command_type_of
 from actorium.actors.fingerprint import encode_any_keys
 from actorium.actors.kind import ActorKind
-from actorium.store.errors import ConfigurationError, InvalidCommand
+from actorium.store.errors import ConfigurationError, InvalidCommand, UnknownEventType
 from actorium.store.events import as_json
 from actorium.store.raised import let_through, text_of
 from actorium.store.shapes.storable import decoders_of
@@ -20,6 +22,10 @@ class CommandForm(NamedTuple):
 
     encode: Callable[[Any], bytes]
     decode: Callable[[bytes], Any]
+
+
+class CommandUnknown(ConfigurationError):
+    """The code of this node does not handle a command of another node, or not all of its fields."""
 
 
 class CommandWire:
@@ -40,20 +46,31 @@ class CommandWire:
         """Return the name of a command and the JSON of its fields."""
         return command_type_of(type(command)), self._forms[type(command)].encode(command)
 
-    def decode(self, stream_type: str, name: str, fields: bytes) -> tuple[Command, CommandHandler]:
+    def decode(
+        self, stream_type: str, name: str, fields: bytes, *, may_have_more: bool
+    ) -> tuple[Command, CommandHandler]:
         """Return a command and its handler.
 
-        Raises ConfigurationError if this node's code does not know it, InvalidCommand if it has other fields.
+        may_have_more: the sender's code may have fields that this node's code would ignore.
+
+        Raises CommandUnknown if newer code is needed, InvalidCommand if the fields do not fit.
         """
         found = self._handlers.get((stream_type, name))
         if found is None:
-            raise ConfigurationError(
-                f"no aggregate of this node handles {name} for {stream_type}: another node runs other code, so deploy "
-                "the code that reads a command before the code that sends it"
+            raise CommandUnknown(
+                f"no aggregate of this node handles {name} for {stream_type}: its code is newer than the sender's and "
+                "no longer has the command, so deploy code that does not send it before code that does not have it"
             )
         handler, form = found
         try:
-            return form.decode(fields), handler
+            command = form.decode(fields)
+            if may_have_more and msgspec.json.decode(fields).keys() - {*command.__struct_fields__}:
+                raise CommandUnknown(f"{name} has fields that this node's code does not know")
+            return command, handler
+        except CommandUnknown:
+            raise
+        except UnknownEventType as error:  # in a command that takes an event along
+            raise CommandUnknown(str(error)) from error
         except BaseException as error:
             let_through(error)
             raise InvalidCommand(f"{name} from another node cannot be read: {text_of(error)}") from error

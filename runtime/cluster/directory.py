@@ -6,17 +6,18 @@ Invariants, true between any two awaits:
 - a shard is served only once the end of the log at its take-over is known here, so that nothing which its former owner
   wrote is missing from an answer;
 - `placement` never goes back to an older version;
-- an owner that is not a member counts as gone only if the members were read after the placement.
+- an owner that is not a member counts as gone only if the members were read after the placement;
+- a shard is not handed over to a node whose code cannot read every event that the code here can write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from zlib import crc32
 
 from msgspec.structs import replace
 
-from actorium.runtime.cluster.description import description
+from actorium.runtime.cluster.description import NodeDescription, description
 from actorium.runtime.cluster.shards import dealt, node_for, shard_of, shards_of
 from actorium.store.shared import SHARDS, Member, Members, Placement
 
@@ -31,19 +32,25 @@ class Directory:
         self.members: Mapping[int, Member] = {}
         self.placement = Placement()
         self._addresses: Mapping[int, str] = {}
+        self._mine = NodeDescription()
+        self._described: Mapping[int, NodeDescription] = {}
+        # Shards that need newer code than this node has: the node to give them to, or a type of event it must read.
+        self._beyond: dict[int, int | str] = {}
         self._members_at = 0  # the version of the placement when the members were read
         self.listeners: list[Callable[[], None]] = []
         # For each shard that is served here, the version of the placement since which it is; 0 for all others.
         self._serving = [0] * SHARDS
 
-    def joined(self, number: int) -> None:
-        """Note the number of this node."""
-        self.me = number
+    def joined(self, number: int, described: NodeDescription) -> None:
+        """Note the number of this node, and what it tells the others."""
+        self.me, self._mine = number, described
 
     def saw(self, members: Members) -> None:
         """Take the nodes from a renewal."""
         before, self.members = self.members.keys(), {one.number: one for one in members.nodes}
         self._members_at = members.placement_version
+        self._described = {one.number: description(one.about) for one in members.nodes}
+        self._beyond = {shard: to for shard, to in self._beyond.items() if to in self.members or isinstance(to, str)}
         told = ((one.number, description(one.about).wire) for one in members.nodes if one.number != self.me)
         self._addresses = {number: wire for number, wire in told if wire}
         if before != self.members.keys():
@@ -51,13 +58,19 @@ class Directory:
 
     def read(self, placement: Placement) -> None:
         """Take a placement that was read or written."""
-        if placement.version >= self.placement.version:
+        if placement.version > self.placement.version:
             self.placement = placement
+            self._beyond = {shard: to for shard, to in self._beyond.items() if placement.shards[shard] == self.me}
             self._tell()
 
     def addresses(self) -> Mapping[int, str]:
         """Return the addresses of the other nodes that are on a bus."""
         return self._addresses
+
+    @property
+    def followers(self) -> frozenset[str]:
+        """The names of the followers that this node has told the others."""
+        return self._mine.followers
 
     @property
     def knows_owners(self) -> bool:
@@ -110,16 +123,17 @@ class Directory:
     @property
     def unserved(self) -> list[int]:
         """The shards that belong to this node and are not served, although they are not being handed over."""
-        mine, wanted = shards_of(self.me, self.placement.shards), self._wanted()
-        return [shard for shard in mine if not self._serving[shard] and wanted[shard] == self.me]
+        mine, goal = shards_of(self.me, self.placement.shards), self._goal()
+        idle = [shard for shard in mine if not self._serving[shard] and goal[shard] == self.me]
+        return [shard for shard in idle if shard not in self._beyond]
 
     # --- what should change ---------------------------------------------------------------------------------------
 
     def misplaced(self) -> dict[int, int]:
         """Return the shards of this node that another should own, with that one's number."""
-        wanted = self._wanted()
+        goal = self._goal()
         mine = shards_of(self.me, self.placement.shards)
-        return {shard: wanted[shard] for shard in mine if wanted[shard] not in (0, self.me)}
+        return {shard: goal[shard] for shard in mine if goal[shard] not in (0, self.me)}
 
     def taken(self, followers: Iterable[str]) -> Placement | None:
         """Return the placement in which this node has the free shards and followers that it should have.
@@ -165,8 +179,13 @@ class Directory:
         return owner if owner in self.members else 0
 
     def should_run(self, name: str) -> bool:
-        """Return whether this node should run a follower."""
-        nodes = self._staying()
+        """Return whether this node should run a follower: one of those with the newest code does."""
+        nodes = [one for one in self._staying() if name in self._described[one.number].followers]
+        codes = [self._described[one.number] for one in nodes]
+        newest = [
+            one for one, code in zip(nodes, codes, strict=True) if all(code.is_as_new_as(other) for other in codes)
+        ]
+        nodes = newest or nodes
         return bool(nodes) and nodes[node_for(name, [one.name for one in nodes])].number == self.me
 
     def _wanted(self) -> tuple[int, ...]:
@@ -174,9 +193,65 @@ class Directory:
         nodes = self._staying()
         if not nodes:
             return (0,) * SHARDS
-        return tuple(nodes[index].number for index in dealt(tuple(one.name for one in nodes)))
+        return _dealt(nodes)
+
+    def _goal(self) -> Sequence[int]:
+        """Return what `_wanted` does, but for the shards of this node consider what the code of others can read."""
+        wanted, staying = self._wanted(), self._staying()
+        able = [one for one in staying if one.number == self.me or self._is_as_new(one.number)]
+        if not self._beyond and len(able) == len(staying):
+            return wanted
+        others = [one for one in able if one.number != self.me]
+        goal = self._instead(wanted, {one.number for one in able}, others, stays=len(others) < len(able))
+        for shard, to in self._beyond.items():
+            if isinstance(to, str):
+                readers = [one for one in others if self._described[one.number].reads_more_of(to, self._mine)]
+                goal[shard] = _dealt(readers)[shard] if readers else self.me
+            elif to in (one.number for one in others):
+                goal[shard] = to
+        return goal
+
+    def _instead(
+        self, wanted: Sequence[int], able: Collection[int], others: Sequence[Member], *, stays: bool
+    ) -> list[int]:
+        """Return `wanted` with this node, or another able one if it leaves, in place of those that are not able."""
+        if stays:
+            return [owner if owner in able else self.me for owner in wanted]
+        instead = _dealt(others) if others else (0,) * SHARDS
+        return [owner if owner in able else instead[shard] for shard, owner in enumerate(wanted)]
+
+    # --- two versions of the code ---------------------------------------------------------------------------------
+
+    def give_away(self, shard: int, to: int | str) -> bool:
+        """Serve a shard no more, because a command or an event needs newer code than this node has.
+
+        to: the number of a node with that code; or a type of event, which some node can read, now or later.
+
+        Returns False, with nothing changed, if that node's code is not as new as this one's.
+        """
+        if isinstance(to, int) and not (to in self.members and self._is_as_new(to)):
+            return False
+        if self.placement.shards[shard] == self.me:
+            self._beyond[shard] = to
+            self.end((shard,))
+        return True
+
+    def may_send_more(self, node: int, command: str) -> bool:
+        """Return whether a node's code, not older than this one's, has other fields in a command."""
+        theirs = self._described.get(node)
+        if theirs is None or theirs.commands == self._mine.commands or not theirs.is_as_new_as(self._mine):
+            return False
+        return theirs.commands.get(command) != self._mine.commands.get(command)
+
+    def _is_as_new(self, node: int) -> bool:
+        return self._described[node].is_as_new_as(self._mine)
 
     def _staying(self) -> list[Member]:
         """Return the nodes that are there, not starting or leaving, in an order that all nodes agree on."""
         there = [one for one in self.members.values() if not one.is_passive and (one.has_lease or one.has_session)]
         return sorted(there, key=lambda one: one.name)
+
+
+def _dealt(nodes: Sequence[Member]) -> tuple[int, ...]:
+    """Return for each shard the number of the node that should own it, if these nodes share them."""
+    return tuple(nodes[index].number for index in dealt(tuple(one.name for one in nodes)))

@@ -20,6 +20,7 @@ import anyio.abc
 import msgspec
 
 from actorium.runtime.cluster.directory import Directory
+from actorium.runtime.cluster.newer_code import NewerCode
 from actorium.runtime.component import Component
 from actorium.runtime.log.log_tail import LogTail
 from actorium.runtime.processors.processor import Processor
@@ -52,6 +53,7 @@ class Placing(Protocol):
     """What this needs from the node."""
 
     directory: Directory
+    newer_code: NewerCode
     is_fenced: bool
 
     async def release(self, follower: str) -> None:
@@ -76,6 +78,7 @@ class Followers(Component):
     def __init__(self, node: Placing, save: Save) -> None:
         self._node = node
         self._directory = node.directory
+        self.is_newer = node.newer_code.is_newer
         self._save = save
         self._followers: dict[str, PlacedFollower] = {}
         self._running: dict[str, tuple[bool, anyio.CancelScope]] = {}  # whether it runs, or is mirrored
@@ -114,6 +117,10 @@ class Followers(Component):
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
         """Begin to take followers, now that this node accepts commands."""
+        told = self._directory.followers
+        assert self._followers.keys() == told, (
+            f"followers that others were not told of: {told ^ self._followers.keys()}"
+        )
         self._is_open = True
         tasks.start_soon(self._run, tasks)
         self._node.look()

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import anyio
 import anyio.abc
+from msgspec.structs import replace
 
 from actorium.actors.actor import Actor
 from actorium.actors.commands import Command
@@ -30,6 +31,7 @@ from actorium.runtime.cluster.directory import Directory
 from actorium.runtime.cluster.followers import Followers
 from actorium.runtime.cluster.frame_senders import FrameSenders
 from actorium.runtime.cluster.handover import SHARDS_AT_ONCE, Handover
+from actorium.runtime.cluster.newer_code import NewerCode
 from actorium.runtime.cluster.remote import RemoteCommands
 from actorium.runtime.cluster.routed_dispatcher import RoutedDispatcher
 from actorium.runtime.cluster.serving import Serving
@@ -43,6 +45,7 @@ from actorium.runtime.messages.frames import MovedMessage, encode_message
 from actorium.runtime.waits import end, ended
 from actorium.store.errors import ConfigurationError, Fenced, Transient
 from actorium.store.log import logger
+from actorium.store.names import StoredEventType
 from actorium.store.raised import error_text
 from actorium.store.shared import ClusterStore, Members, Placement
 
@@ -62,11 +65,12 @@ class ClusterNode(Component):
 
     cluster: its settings.
     environment: shared by the components of its runtime; the store must be one that nodes can share.
+    described: what its code can do, for the other nodes.
 
     Raises ConfigurationError if the store is for one process.
     """
 
-    def __init__(self, cluster: Cluster, environment: RuntimeEnvironment) -> None:
+    def __init__(self, cluster: Cluster, environment: RuntimeEnvironment, described: NodeDescription) -> None:
         store = environment.store
         if not isinstance(store, ClusterStore):
             raise ConfigurationError(
@@ -80,6 +84,7 @@ class ClusterNode(Component):
         self._message_bytes_max = 2 * environment.settings.max_payload_bytes + _MESSAGE_OVERHEAD_BYTES
         self._bus = _bus_of(cluster)
         self._address = environment.source.new_id() if self._bus is not None else ""
+        self.described = replace(described, wire=self._address)
         self._wire: Wire = StoreWire(store)
         self.followers: Followers | None = None
         self._is_leaving = self._must_renew = self.is_fenced = False
@@ -92,9 +97,8 @@ class ClusterNode(Component):
 
     async def join(self) -> None:
         """Open the store as this node; raise the errors of `ClusterStore.join`."""
-        about = NodeDescription(self._address)
-        number = await self._store.join(self._cluster.node, self._cluster.code, about.encode())
-        self.directory.joined(number)
+        number = await self._store.join(self._cluster.node, self._cluster.code, self.described.encode())
+        self.directory.joined(number, self.described)
         self._staying = asyncio.get_running_loop().create_task(self._stay())
         root = asyncio.current_task()
         assert root is not None, "a runtime starts in a task, with which all of it ends"
@@ -110,12 +114,17 @@ class ClusterNode(Component):
         log_tail: LogTail,
         kinds: Iterable[ActorKind[Actor]],
         forms: Mapping[type[Command], CommandForm],
+        stored: Iterable[StoredEventType],
     ) -> None:
-        """Connect the parts of this runtime's engine, before it accepts commands."""
+        """Connect the parts of this runtime's engine, before it accepts commands.
+
+        stored: the shapes of the events that were in the log at the start.
+        """
+        codec, settings = self._environment.codec, self._environment.settings
+        self.newer_code = NewerCode(self._cluster.node, self.directory, codec, stored, self._handing_over.set)
         self._dispatcher, self._log_tail = dispatcher, log_tail
         frame_bytes_max = self._message_bytes_max + _MESSAGE_OVERHEAD_BYTES
         self._senders = FrameSenders(self.directory, self._wire, frame_bytes_max=frame_bytes_max)
-        codec, settings = self._environment.codec, self._environment.settings
         wire = CommandWire(kinds, forms)
         self._remote = RemoteCommands(
             self.directory,
@@ -129,6 +138,7 @@ class ClusterNode(Component):
             message_bytes_max=self._message_bytes_max,
         )
         dispatcher.directory, dispatcher.remote = self.directory, self._remote
+        dispatcher.give_away = self.newer_code.read_elsewhere
         dispatcher.fold = lambda kind, id: latest_state(self._store, kind, id)
         self._serving = Serving(
             self.directory,
@@ -138,6 +148,7 @@ class ClusterNode(Component):
             self._senders.send,
             self.look,
             self._wire.doubt,
+            self.newer_code.give_away,
             message_bytes_max=self._message_bytes_max,
         )
         self._handover = Handover(self.directory, live)

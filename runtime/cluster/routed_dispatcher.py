@@ -17,12 +17,14 @@ from actorium.actors.actor import Actor
 from actorium.actors.commands import Ack, Command, checked_id
 from actorium.actors.envelope import Envelope
 from actorium.actors.kind import ActorKind
+from actorium.actors.status import Status
 from actorium.runtime.cluster.directory import Directory
 from actorium.runtime.cluster.remote import RemoteCommands
+from actorium.runtime.cluster.shards import shard_of
 from actorium.runtime.commands.answer_batch import Answer, Take
 from actorium.runtime.commands.dispatcher import Dispatcher, check_headers, time_out
 from actorium.runtime.commands.observed import ObservedDispatcher
-from actorium.store.errors import ActoriumError
+from actorium.store.errors import ActoriumError, UnknownEventType
 from actorium.store.raised import let_through
 
 
@@ -30,16 +32,29 @@ class _ShardMoved(Exception):
     """A command was not delivered, because its shard is being handed over."""
 
 
+class PeerAttempt(msgspec.Struct, eq=False):
+    """An attempt of another node whose reply is still to come; a later attempt for the same command takes it over.
+
+    moved: tells that node that its command was not delivered here.
+    """
+
+    peer: int
+    number: int
+    stream_type: str
+    moved: Callable[[PeerAttempt], None]
+
+
 class RoutedDispatcher(Dispatcher):
     """A dispatcher that knows which streams belong to this node.
 
-    Attributes set by the node, before the first command: `directory`, `remote`, and `fold`, which returns the state
-    of an actor as the log has it.
+    Attributes set by the node, before the first command: `directory`, `remote`, `fold`, which returns the state of an
+    actor as the log has it, and `give_away`, which hands over a shard that holds an event of newer code.
     """
 
     directory: Directory
     remote: RemoteCommands
     fold: Callable[[ActorKind[Actor], str], Coroutine[Any, Any, Any]]
+    give_away: Callable[[int, UnknownEventType], bool]
 
     def __init__(self, *wanted: Any, **more: Any) -> None:
         super().__init__(*wanted, **more)
@@ -190,6 +205,36 @@ class RoutedDispatcher(Dispatcher):
             return
         if envelope.deadline and not answer.done():
             self._deadlines.add(envelope)
+
+    def sends_on(self, actor: Actor, error: ActoriumError) -> bool:
+        """Do what `Dispatcher.sends_on` does: its stream goes to a node whose code can read it."""
+        unknown = error.__cause__
+        if not isinstance(unknown, UnknownEventType):
+            return False
+        if not self.give_away(shard_of(actor.kind.type, actor.id), unknown):
+            return False
+        mail, actor.mailbox = [*(actor.mailbox or ())], None
+        actor.hydration_failed(error, status=Status.COLD)
+        self.admission.answered(len(mail))
+        for envelope in mail:
+            self._send_on(envelope, error)
+        return True
+
+    def _send_on(self, envelope: Envelope, error: ActoriumError) -> None:
+        answer: Any = envelope.future
+        if answer is None:
+            answer = envelope.future = self._answer()
+            answer.add_done_callback(lambda told: told.cancelled() or told.exception())
+        if answer.done():
+            return
+        attempt = getattr(answer, "about", None)
+        if isinstance(attempt, PeerAttempt):
+            answer.cancel()
+            attempt.moved(attempt)
+        elif envelope.handler is None:
+            answer.set_exception(error)
+        else:
+            self._send_away(envelope, answer)
 
     def come_home(self, envelope: Envelope, answer: Answer) -> None:
         """Deliver a command that waited for the owner of its stream, which is this node now."""

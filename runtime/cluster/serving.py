@@ -21,14 +21,15 @@ import msgspec
 
 from actorium.actors.commands import Ack
 from actorium.actors.envelope import Envelope
-from actorium.runtime.cluster.command_wire import CommandWire
+from actorium.runtime.cluster.command_wire import CommandUnknown, CommandWire
 from actorium.runtime.cluster.directory import Directory
 from actorium.runtime.cluster.remote import RemoteCommands
-from actorium.runtime.cluster.routed_dispatcher import RoutedDispatcher
+from actorium.runtime.cluster.routed_dispatcher import PeerAttempt, RoutedDispatcher
+from actorium.runtime.cluster.shards import shard_of
 from actorium.runtime.commands.answer_batch import Answer
 from actorium.runtime.messages.answers import answer_of
 from actorium.runtime.messages.frames import AskMessage, MovedMessage, decode_frame, encode_message
-from actorium.store.errors import ActoriumError, CommitUnknown
+from actorium.store.errors import ActoriumError, CommitUnknown, ConfigurationError
 from actorium.store.log import logger
 from actorium.store.raised import error_text
 
@@ -49,7 +50,7 @@ class _Attempts:
         self._seen: set[int] = set()
         self._order: deque[int] = deque()
         self._floor = 0
-        self.pending: dict[int, _Pending] = {}
+        self.pending: dict[int, PeerAttempt] = {}
 
     def is_new(self, number: int) -> bool:
         """Note an attempt; return whether it was not seen before."""
@@ -62,14 +63,6 @@ class _Attempts:
             self._seen.discard(oldest)
             self._floor = max(self._floor, oldest)
         return True
-
-
-class _Pending(msgspec.Struct, eq=False):
-    """An attempt whose reply is still to come; a later attempt for the same command takes it over."""
-
-    peer: int
-    number: int
-    stream_type: str
 
 
 class _Held(msgspec.Struct, eq=False):
@@ -85,6 +78,7 @@ class Serving:
 
     send: adds an encoded message to the next frame for a node.
     look: asks for the placement to be read again soon.
+    give_away: hands a shard over to a node whose code is newer; returns False if it is not.
     doubt: told of a node that has sent a command again: its first attempt, or the reply, may be lost.
     """
 
@@ -97,6 +91,7 @@ class Serving:
         send: Callable[[int, bytes], None],
         look: Callable[[], None],
         doubt: Callable[[int], None],
+        give_away: Callable[[int, int], bool],
         *,
         message_bytes_max: int,
     ) -> None:
@@ -108,6 +103,7 @@ class Serving:
         self._send = send
         self._look = look
         self._doubt = doubt
+        self._give_away = give_away
         self._message_bytes_max = message_bytes_max
         self._peers: dict[int, _Attempts] = {}
         self._held: list[_Held] = []
@@ -151,8 +147,14 @@ class Serving:
 
     def _carry_out(self, peer: int, ask: AskMessage, held_until: float) -> None:
         try:
-            command, handler = self._wire.decode(ask.stream_type, ask.type, bytes(ask.fields))
+            more = self._directory.may_send_more(peer, f"{ask.stream_type}/{ask.type}")
+            command, handler = self._wire.decode(ask.stream_type, ask.type, bytes(ask.fields), may_have_more=more)
         except ActoriumError as error:
+            if isinstance(error, CommandUnknown):
+                if self._give_away(shard_of(ask.stream_type, _to_of(ask)), peer):
+                    self._reply_moved(peer, ask.number, 0)
+                    return
+                error = ConfigurationError(error.message)
             self._send(peer, encode_message(answer_of(ask.number, ask.stream_type, error)))
             return
         directory = self._directory
@@ -178,7 +180,7 @@ class Serving:
             ask.time_left_s,
             now + ask.time_left_s,
         )
-        pending = _Pending(peer, ask.number, ask.stream_type)
+        pending = PeerAttempt(peer, ask.number, ask.stream_type, self._moved_away)
         self._peers[peer].pending[ask.number] = pending
         answer = Answer(loop=self._loop)
         answer.take, answer.context, answer.about = self._answered, None, pending
@@ -200,13 +202,13 @@ class Serving:
     def _reply_moved(self, peer: int, number: int, owner: int) -> None:
         self._send(peer, encode_message(MovedMessage(number, str(owner) if owner else "")))
 
-    def _moved_away(self, pending: _Pending) -> None:
+    def _moved_away(self, pending: PeerAttempt) -> None:
         """Tell the sender that its command was not delivered, because the shard was handed over meanwhile."""
         self._forget(pending)
         self._reply_moved(pending.peer, pending.number, 0)
 
     def _answered(self, answer: Answer) -> None:
-        pending: _Pending = answer.about
+        pending: PeerAttempt = answer.about
         self._forget(pending)
         outcome: Any = answer.exception()
         if outcome is None:
@@ -220,7 +222,7 @@ class Serving:
             message = encode_message(answer_of(pending.number, pending.stream_type, unknown))
         self._send(pending.peer, message)
 
-    def _forget(self, pending: _Pending) -> None:
+    def _forget(self, pending: PeerAttempt) -> None:
         attempts = self._peers.get(pending.peer)
         if attempts is not None:
             attempts.pending.pop(pending.number, None)
@@ -243,3 +245,15 @@ class Serving:
             await asyncio.sleep(_HELD_S / 2)
             if self._held:
                 self.changed()
+
+
+def _to_of(ask: AskMessage) -> str:
+    """Return the id of a command's stream, whatever the command is."""
+    return _decode_to(ask.fields).to
+
+
+class _To(msgspec.Struct):
+    to: str
+
+
+_decode_to = msgspec.json.Decoder(_To).decode

@@ -95,10 +95,18 @@ class LogReader:
                     "it: add the aggregate that decides it to Runtime([…])"
                 )
 
-    async def after(self, position: int, classes: Collection[type[Event]] | None = None) -> Slice:
+    async def after(
+        self,
+        position: int,
+        classes: Collection[type[Event]] | None = None,
+        *,
+        readable: Callable[[list[EncodedRecord]], list[EncodedRecord]] | None = None,
+    ) -> Slice:
         """Return the next events after a position, of some classes or all; no events at the end of the log.
 
         A class includes its subclasses. An event that cannot become one of the classes is not decoded.
+
+        readable: returns the first of some records, as far as they may be read.
         """
         classes = self.wanted(classes)
         kept = self.log_tail.after(position)
@@ -111,6 +119,8 @@ class LogReader:
             return await self._around_damage(position, classes)
         if not records:
             return Slice([], position)
+        if readable is not None:
+            records = readable(records)
         return Slice(self.decoded(records, classes), records[-1].position, records[-1].recorded_us)
 
     async def _around_damage(self, position: int, classes: Collection[type[Event]] | None) -> Slice:

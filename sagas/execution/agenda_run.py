@@ -63,7 +63,7 @@ class AgendaRun:
             self.agenda,
             self.agenda,
             checkpoint,
-            reads.log_reader,
+            reads.patient_reader,
             environment,
             plain_name="agenda",
         )

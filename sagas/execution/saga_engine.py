@@ -151,7 +151,7 @@ class SagaEngine(Component):
             router,
             delivery,
             checkpoint,
-            self._reads.log_reader,
+            self._reads.placed_reader,
             self._environment,
             plain_name=definition.saga_type,
             lane=router.lane,

@@ -12,6 +12,7 @@ import msgspec
 
 from actorium.actors.commands import Ack, Command
 from actorium.catalog import Catalog, Part
+from actorium.code_of_nodes import node_description
 from actorium.components import assembled
 from actorium.corrections.cases.keeper import CaseKeeper
 from actorium.corrections.cases.services import CaseServices
@@ -122,7 +123,11 @@ class Runtime(RuntimeReading):
         self._entry = CommandEntry(middleware, self._running, link.send if link is not None else None)
         self._inherited = with_caller_headers(caller_headers)
         self._has_middleware = self._entry.has_middleware
-        self._node = None if cluster is None else ClusterNode(cluster, self._environment)
+        self._node = (
+            None
+            if cluster is None
+            else ClusterNode(cluster, self._environment, node_description(self._catalog, service))
+        )
         if cluster is not None and read_only:
             raise ConfigurationError("Runtime(cluster=…, read_only=True): a node writes; leave one of them out")
         self._lifecycle = Lifecycle(self._environment, self._open_store, self._assemble)

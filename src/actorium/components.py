@@ -96,7 +96,9 @@ def assembled(
     if node is not None:
         dispatcher = engine.dispatcher
         assert isinstance(dispatcher, RoutedDispatcher), "the engine of a node has a routed dispatcher"
-        node.attach(dispatcher, engine.live, engine.log_tail, engine.kinds.values(), command_forms(catalog.codec))
+        node.attach(
+            dispatcher, engine.live, engine.log_tail, engine.kinds.values(), command_forms(catalog.codec), stored
+        )
     log_reader = LogReader(environment.store, catalog.codec, engine.log_tail)
     save = not_saved if environment.read_only else engine.checkpoints.save
     marks = SkipMarks()

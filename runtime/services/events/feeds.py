@@ -92,7 +92,7 @@ class ServiceFeeds(Component):
         checkpoint = Checkpoint(f"publish {name}", environment.store, self._reads.saving(f"publish {name}"))
         log_reader = self._reads.log_reader
         work = Publisher(self._service, self._service.bus, checkpoint, log_reader, environment.source)
-        return Processor(work, work, checkpoint, log_reader, environment, plain_name=f"publish {name}")
+        return Processor(work, work, checkpoint, self._reads.placed_reader, environment, plain_name=f"publish {name}")
 
     def _inbox(self, remote: RemoteService, stream: type[Aggregate], reader: InboxReader) -> Processor:
         environment, settings = self._environment, self._environment.settings

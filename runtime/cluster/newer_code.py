@@ -1,0 +1,55 @@
+"""`NewerCode`: what a node does with commands and events that only newer code, on another node, knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from actorium.runtime.cluster.directory import Directory
+from actorium.store.codec import EventCodec
+from actorium.store.errors import UnknownEventType
+from actorium.store.log import logger
+from actorium.store.names import StoredEventType
+
+log = logger("actorium.runtime")
+
+
+class NewerCode:
+    """Tells what newer code wrote, and gives shards to it.
+
+    node: the name of this node.
+    stored: the shapes of the events that were in the log at the start. Those that cannot be read are not newer.
+    hand_over: asks for the shards that are to be given away to be handed over.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        directory: Directory,
+        codec: EventCodec,
+        stored: Iterable[StoredEventType],
+        hand_over: Callable[[], None],
+    ) -> None:
+        self._node = node
+        self._directory = directory
+        self._codec = codec
+        self._hand_over = hand_over
+        shapes = ((one.type, one.schema_version) for one in stored)
+        self._lost = frozenset(shape for shape in shapes if codec.why_unreadable(*shape) is not None)
+
+    def is_newer(self, event_type: str, schema_version: int) -> bool:
+        """Return whether newer code wrote a shape of event: it cannot be read here, and was not there at the start."""
+        shape = (event_type, schema_version)
+        return self._codec.why_unreadable(*shape) is not None and shape not in self._lost
+
+    def give_away(self, shard: int, to: int | str) -> bool:
+        """Hand a shard over, as `Directory.give_away` does."""
+        if not self._directory.give_away(shard, to):
+            return False
+        log.info("newer_code_needed", node=self._node, shard=shard, to=to)
+        self._hand_over()
+        return True
+
+    def read_elsewhere(self, shard: int, unknown: UnknownEventType) -> bool:
+        """Hand over a shard with an event that newer code wrote; return False for one that was there at the start."""
+        event_type = unknown.event_type
+        return all(event_type != name for name, _ in self._lost) and self.give_away(shard, event_type)
