@@ -87,10 +87,10 @@ class NatsSubscription:
         self._take(BusMessage(message.subject, message.data, message.reply))
 
     async def cancel(self) -> None:
-        """Receive nothing more."""
+        """Receive nothing more, after what the server had sent already."""
         self._bus.subscriptions.pop(self, None)
         try:
-            await self._live.unsubscribe()
+            await self._live.drain()
         except (AttributeError, nats.errors.Error, OSError):  # not connected, so there is nothing to cancel
             pass
 
