@@ -182,7 +182,8 @@ class Engine(Component):
         return kind
 
     def _hydration_failed(self, actor: Actor, error: ActoriumError) -> None:
-        if not self.dispatcher.sends_on(actor, error):
+        dispatcher = self.dispatcher
+        if not (isinstance(dispatcher, RoutedDispatcher) and dispatcher.sends_on(actor, error)):
             self.supervisor.hydration_failed(actor, error, self._loop.time())
         self.admission.mail_taken(actor)
 

@@ -149,6 +149,7 @@ class ClusterNode(Component):
             self.look,
             self._wire.doubt,
             self.newer_code.give_away,
+            self._renew_soon,
             message_bytes_max=self._message_bytes_max,
         )
         self._handover = Handover(self.directory, live)

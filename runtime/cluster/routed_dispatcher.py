@@ -207,7 +207,7 @@ class RoutedDispatcher(Dispatcher):
             self._deadlines.add(envelope)
 
     def sends_on(self, actor: Actor, error: ActoriumError) -> bool:
-        """Do what `Dispatcher.sends_on` does: its stream goes to a node whose code can read it."""
+        """Send the mail of an actor that only newer code can hydrate to a node that has it; return False for others."""
         unknown = error.__cause__
         if not isinstance(unknown, UnknownEventType):
             return False

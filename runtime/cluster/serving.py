@@ -79,6 +79,7 @@ class Serving:
     send: adds an encoded message to the next frame for a node.
     look: asks for the placement to be read again soon.
     give_away: hands a shard over to a node whose code is newer; returns False if it is not.
+    renew: asks for the nodes to be read again, because one is not known yet.
     doubt: told of a node that has sent a command again: its first attempt, or the reply, may be lost.
     """
 
@@ -92,6 +93,7 @@ class Serving:
         look: Callable[[], None],
         doubt: Callable[[int], None],
         give_away: Callable[[int, int], bool],
+        renew: Callable[[], None],
         *,
         message_bytes_max: int,
     ) -> None:
@@ -104,6 +106,7 @@ class Serving:
         self._look = look
         self._doubt = doubt
         self._give_away = give_away
+        self._renew = renew
         self._message_bytes_max = message_bytes_max
         self._peers: dict[int, _Attempts] = {}
         self._held: list[_Held] = []
@@ -146,6 +149,10 @@ class Serving:
         self._carry_out(peer, ask, self._loop.time() + _HELD_S)
 
     def _carry_out(self, peer: int, ask: AskMessage, held_until: float) -> None:
+        if peer not in self._directory.members and self._may_hold(held_until):  # what does its code know?
+            self._held.append(_Held(peer, ask, held_until))
+            self._renew()
+            return
         try:
             more = self._directory.may_send_more(peer, f"{ask.stream_type}/{ask.type}")
             command, handler = self._wire.decode(ask.stream_type, ask.type, bytes(ask.fields), may_have_more=more)
@@ -193,11 +200,14 @@ class Serving:
         directory = self._directory
         owner = directory.owner(ask.stream_type, to)
         may_be_ours = not epoch and (owner == directory.me or ask.epoch > directory.placement.version)
-        if may_be_ours and self._loop.time() < held_until and len(self._held) < _HELD_MAX:
+        if may_be_ours and self._may_hold(held_until):
             self._held.append(_Held(peer, ask, held_until))
             self._look()
             return
         self._reply_moved(peer, ask.number, owner)
+
+    def _may_hold(self, until: float) -> bool:
+        return self._loop.time() < until and len(self._held) < _HELD_MAX
 
     def _reply_moved(self, peer: int, number: int, owner: int) -> None:
         self._send(peer, encode_message(MovedMessage(number, str(owner) if owner else "")))
@@ -236,7 +246,8 @@ class Serving:
         for one in held:
             if one.peer in self._peers:
                 self._carry_out(one.peer, one.ask, one.until)
-        for peer in [peer for peer, attempts in self._peers.items() if peer not in members and not attempts.pending]:
+        awaited = {*members, *(one.peer for one in self._held)}
+        for peer in [peer for peer, attempts in self._peers.items() if peer not in awaited and not attempts.pending]:
             del self._peers[peer]
 
     async def run(self) -> None:

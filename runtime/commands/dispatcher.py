@@ -27,7 +27,7 @@ from actorium.runtime.commands.live_actors import LiveActors
 from actorium.runtime.commands.supervision import Supervisor
 from actorium.runtime.errors import CommandTimeout
 from actorium.runtime.settings import Settings
-from actorium.store.errors import ActoriumError, ConfigurationError, InvalidCommand
+from actorium.store.errors import ConfigurationError, InvalidCommand
 from actorium.store.source import Source
 
 _NO_IDS = ("", "")
@@ -227,10 +227,6 @@ class Dispatcher:
         answer.context = None
         answer.batch = self.answers
         return answer
-
-    def sends_on(self, actor: Actor, error: ActoriumError) -> bool:
-        """Send the mail of an actor that cannot be hydrated to another process; return False if it stays here."""
-        return False
 
     def begin_stream(self, stream_type: str, id: str) -> None:
         """Make the actor of a stream that is known to be empty, so that its first command waits for no read."""

@@ -12,8 +12,7 @@ import msgspec
 
 from actorium.actors.commands import Ack, Command
 from actorium.catalog import Catalog, Part
-from actorium.code_of_nodes import node_description
-from actorium.components import assembled
+from actorium.components import assembled, node_description
 from actorium.corrections.cases.keeper import CaseKeeper
 from actorium.corrections.cases.services import CaseServices
 from actorium.corrections.corrections import Corrections
