@@ -104,6 +104,7 @@ async def test_no_file_holds_the_text_and_after_forgetting_none_holds_the_key(tm
         await runtime.send(Rename("ada", personal(f" {SECRETS[2]} ")))
         await runtime.submit(Rename("ada", personal(SECRETS[4])))
         await until(lambda: published.exists() and len(published.read_bytes().splitlines()) == 4)
+        await until(lambda: len(runtime.dead_letters.list()) == 1)
         assert await runtime.query(Names.all) == {"ada": SECRETS[0]}
         ada = await runtime.get(Customer, "ada")
         assert [name.value for name in ada.names] == [SECRETS[0], SECRETS[2], SECRETS[4]]

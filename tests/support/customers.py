@@ -103,10 +103,12 @@ class Letterbox(Aggregate):
 class Welcome(Saga):
     """Writes a letter to each new customer."""
 
+    begins_at = "beginning"
+
     customer: str = ""
     name: Personal[str] | None = None
 
-    @starts
+    @starts(correlate=lambda recorded: f"welcome {recorded.stream_id}")
     def begin(self, event: Registered, recorded: RecordedEvent[Event]) -> None:
         self.customer, self.name = recorded.stream_id, event.name
 
