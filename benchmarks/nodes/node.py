@@ -1,0 +1,85 @@
+"""A node under load: `python -m actorium.benchmarks.nodes.node <url> <name>`.
+
+It writes `serves` when it accepts commands. Each line on standard input is an order, `<which> <callers> <seconds>`;
+`which` says where the commands go: to accounts of any node, to its `own` or to `other` ones. It answers with a line of
+JSON: a `NodeLoad`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import sys
+import time
+
+import msgspec
+import structlog
+
+from actorium import Runtime
+from actorium.benchmarks.account import Account, Deposit
+from actorium.cluster import Cluster
+from actorium.runtime.cluster.shards import shard_of
+from actorium.store.shared import ClusterStore
+
+ACCOUNTS = 2_000
+_AMOUNT = 5
+_WARM_UP = 0.2  # the uncounted warm-up, as a share of the measured time
+
+
+class NodeLoad(msgspec.Struct):
+    """What one node did: the commands that were acknowledged to its callers, and the CPU time of its process."""
+
+    commands: int = 0
+    cpu_s: float = 0.0
+
+
+async def ids(runtime: Runtime, name: str, which: str) -> list[str]:
+    """Return the accounts that belong to any node, to the one with a name (`own`), or to `other` ones."""
+    found = [f"account-{number}" for number in range(ACCOUNTS)]
+    if which == "any":
+        return found
+    store = runtime.store
+    assert isinstance(store, ClusterStore), "a node has a log that nodes share"
+    members, placement = await store.cluster_state()
+    me = next(one.number for one in members.nodes if one.name == name)
+    owners = {id: placement.shards[shard_of(Account.__name__, id)] for id in found}
+    return [id for id in found if (owners[id] == me) == (which == "own")]
+
+
+async def load(runtime: Runtime, targets: list[str], callers: int, seconds: float) -> int:
+    """Send commands from callers that wait for their acknowledgements; return how many there were."""
+    ends = time.perf_counter() + seconds
+    chance = random.Random(1)
+
+    async def call() -> int:
+        count = 0
+        while time.perf_counter() < ends:
+            await runtime.send(Deposit(chance.choice(targets), _AMOUNT))
+            count += 1
+        return count
+
+    return sum(await asyncio.gather(*(call() for _ in range(callers))))
+
+
+async def _main(url: str, name: str) -> None:
+    async with Runtime([Account], store=url, cluster=Cluster(node=name)) as runtime:
+        print("serves", flush=True)
+        lines = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+        while line := (await lines.readline()).decode().split():
+            which, callers, seconds = line[0], int(line[1]), float(line[2])
+            targets = await ids(runtime, name, which) if callers else []
+            await load(runtime, targets, callers, seconds * _WARM_UP)
+            begun_s, began = time.process_time(), time.perf_counter()
+            commands = await load(runtime, targets, callers, seconds)
+            await asyncio.sleep(max(0.0, seconds - (time.perf_counter() - began)))  # without callers, it only serves
+            print(msgspec.json.encode(NodeLoad(commands, time.process_time() - begun_s)).decode(), flush=True)
+
+
+if __name__ == "__main__":
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    asyncio.run(_main(*sys.argv[1:]))
