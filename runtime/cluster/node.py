@@ -54,6 +54,8 @@ log = logger("actorium.runtime")
 _RENEWALS_PER_LEASE = 4
 _LOOK_AGAIN_S = 0.1
 _LOOK_PAUSE_S = 0.02
+# Each look at the end of the log costs a node as much as ten commands, and the others may tell of a hundred a second.
+_UNWATCHED_S = 0.1
 # A connection that broke comes back within a look; only a process that ended stays away for two.
 _LOOKS_WITHOUT_SESSION = 2
 # An answer holds the events of a command with their metadata; the rest are names and numbers.
@@ -365,6 +367,8 @@ class ClusterNode(Component):
         while True:
             try:
                 log_tail.grew_to(await self._store.watch(log_tail.position, poll_s))
+                if not log_tail.is_awaited:
+                    await asyncio.sleep(_UNWATCHED_S)
             except Fenced:
                 return
             except Transient as error:

@@ -210,6 +210,11 @@ class LogTail:
         self._followers.discard(ref(follower))
 
     @property
+    def is_awaited(self) -> bool:
+        """Whether anybody waits for the log to grow."""
+        return bool(self._waiting)
+
+    @property
     def is_closed(self) -> bool:
         """Whether the log no longer grows."""
         return self._closed

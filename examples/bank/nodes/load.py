@@ -1,6 +1,6 @@
 """A node that keeps a bank busy: bookings, bookings for later, transfers carried out by sagas, and reads of its own.
 
-It runs as `python -m actorium.examples.bank.nodes.load <url> <name>`. Each line on standard input is an order:
+It runs as `python -m actorium.examples.bank.nodes.load <url> <name> [<wire>]`. Each line on standard input is an order:
 `begin <number>` starts the callers, with the number of their first piece of work; `again <first> <last>` sends work of
 a node that died once more; `leave` stops the node. On standard output it writes, unbuffered,
 
@@ -110,9 +110,13 @@ class LoadedNode:
             await self._send(partial(work, self._runtime, number), NOBODY)
 
 
-async def _main(url: str, name: str) -> None:
-    runtime = Runtime(PARTS, store=url, cluster=Cluster(node=name))
-    await runtime.start()
+async def _main(url: str, name: str, wire: str = "") -> None:
+    runtime = Runtime(PARTS, store=url, cluster=Cluster(node=name, wire=wire))
+    try:
+        await runtime.start()
+    except Fenced:  # it was held up for longer than its lease
+        say("fenced")
+        return
     say("serves")
     orders = asyncio.create_task(LoadedNode(runtime).obey())
     reason = await runtime.ended()

@@ -16,19 +16,21 @@ class NodeProcess(Member):
     """A process that is a node of the cluster from the start until it leaves, dies or is fenced.
 
     first: the number of its first piece of work.
+    wire: the URL of the bus between the nodes; empty if the database carries the commands.
     acknowledged: called with the id and the position of each acknowledged command.
     """
 
-    def __init__(self, name: str, first: int, acknowledged: Acknowledged) -> None:
+    def __init__(self, name: str, first: int, wire: str, acknowledged: Acknowledged) -> None:
         super().__init__(name, self._command, lambda member: f"begin {first}", self._take)
         self.first = self.last = first
+        self._wire = wire
         self.leaves = False
         self._acknowledged = acknowledged
         self._began = [0.0] * CALLERS  # when the last acknowledged command of each caller was sent
         self._slowest_s = 0.0
 
     def _command(self, url: str) -> Sequence[str]:
-        return sys.executable, "-m", "actorium.examples.bank.nodes.load", url, self.name
+        return sys.executable, "-m", "actorium.examples.bank.nodes.load", url, self.name, self._wire
 
     def _take(self, words: Sequence[str]) -> None:
         id, position, caller, seconds = words[0], int(words[1]), int(words[2]), float(words[3])

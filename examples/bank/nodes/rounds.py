@@ -20,6 +20,7 @@ from actorium.examples.bank.faults.audit import audit_bank
 from actorium.examples.bank.nodes.findings import ClusterFindings
 from actorium.examples.bank.nodes.load import CALLERS
 from actorium.examples.bank.nodes.node_process import NodeProcess
+from actorium.testing.nats_server import NatsServer
 from actorium.testing.postgresql.server import PostgresServer
 
 ClusterFault = Literal[
@@ -34,6 +35,7 @@ ClusterFault = Literal[
     "connections delayed",
     "connections half-closed",
     "connections held",
+    "bus killed",
 ]
 CLUSTER_FAULTS: tuple[ClusterFault, ...] = get_args(ClusterFault)
 
@@ -53,13 +55,17 @@ class ClusterRounds:
     """One run.
 
     server: a server of our own.
+    bus: a server of our own that carries the commands between the nodes; None if the database carries them.
     url: the URL of a log on it that does not exist yet.
     lease_s: how long a node that shows no sign of life keeps its shards.
     """
 
-    def __init__(self, url: str, server: PostgresServer, *, seed: int, lease_s: float = 3.0) -> None:
+    def __init__(
+        self, url: str, server: PostgresServer, bus: NatsServer | None, *, seed: int, lease_s: float = 3.0
+    ) -> None:
         self._url = f"{url}{'&' if '?' in url else '?'}lease_s={lease_s}&patience_s=60"
         self._server = server
+        self._bus = bus
         self._chance = random.Random(seed)
         self._lease_s = lease_s
         self._acknowledged: dict[str, int] = {}
@@ -68,10 +74,11 @@ class ClusterRounds:
 
     async def run(self, rounds: int, on_round: Callable[[int], None]) -> ClusterFindings:
         """Make this many things fail, then let all nodes leave, and audit the bank."""
+        kinds = [kind for kind in CLUSTER_FAULTS if self._bus is not None or kind != "bus killed"]
         order: list[ClusterFault] = []
         try:
             for number in range(rounds):
-                order = order or self._chance.sample(CLUSTER_FAULTS, len(CLUSTER_FAULTS))  # each equally often
+                order = order or self._chance.sample(kinds, len(kinds))  # each equally often
                 kind = order.pop()
                 await self._stand_ready(has_room=kind == "node joins")
                 await self._round(kind)
@@ -108,7 +115,8 @@ class ClusterRounds:
 
     async def _start(self) -> NodeProcess:
         name = next(name for name in _NAMES if name not in self._nodes)
-        node = NodeProcess(name, self.findings.nodes * _WORK_PER_PROCESS, self._take)
+        wire = self._bus.url() if self._bus is not None else ""
+        node = NodeProcess(name, self.findings.nodes * _WORK_PER_PROCESS, wire, self._take)
         self.findings.nodes += 1
         await node.start(self._url)
         self._nodes[name] = node
@@ -181,8 +189,9 @@ class ClusterRounds:
             "connections delayed": self._delay,
             "connections half-closed": self._half_close,
             "connections held": self._hold,
+            "bus killed": self._kill_bus,
         }
-        if kind in ("node joins", "backend killed", "server killed"):
+        if kind in ("node joins", "backend killed", "server killed", "bus killed"):
             others = [*self._nodes.values()]  # no node is hit more than the others
         await faults[kind](node)
         await self._answered(others, time.monotonic())
@@ -224,7 +233,15 @@ class ClusterRounds:
         os.kill(self._chance.choice(pids)[0], signal.SIGKILL)  # the server ends all its sessions then, and recovers
 
     async def _kill_server(self, node: NodeProcess) -> None:
+        began = time.monotonic()
         await asyncio.to_thread(self._server.restart_after_kill)
+        self.findings.away_s.append(time.monotonic() - began)
+
+    async def _kill_bus(self, node: NodeProcess) -> None:
+        assert self._bus is not None
+        self._bus.kill()
+        await self._lasts()
+        await asyncio.to_thread(self._bus.start)
 
     async def _kill_both(self, node: NodeProcess) -> None:
         node.send_signal(signal.SIGKILL)

