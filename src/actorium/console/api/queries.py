@@ -10,7 +10,8 @@ PAGE_MAX = 500
 TARGETS_MAX = 100
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)]
-Position = Annotated[int, msgspec.Meta(ge=0)]
+Position = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+PositionOrVersion = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
 
 
@@ -41,7 +42,7 @@ class StateQuery(msgspec.Struct, frozen=True):
 
     type: str
     id: str
-    version: Annotated[int, msgspec.Meta(ge=1)]
+    version: PositionOrVersion
 
 
 class EventsQuery(msgspec.Struct, frozen=True):
@@ -65,7 +66,7 @@ class EventsQuery(msgspec.Struct, frozen=True):
 class EventQuery(msgspec.Struct, frozen=True):
     """The event at a position."""
 
-    position: Annotated[int, msgspec.Meta(ge=1)]
+    position: PositionOrVersion
 
 
 class CausesQuery(msgspec.Struct, frozen=True):
@@ -185,7 +186,7 @@ class DeadLetterTarget(msgspec.Struct, frozen=True):
     """A dead letter to act on."""
 
     processor: str
-    position: int
+    position: Position
 
 
 class DeadLetterAction(msgspec.Struct, frozen=True):
@@ -199,7 +200,7 @@ class RecallTarget(msgspec.Struct, frozen=True):
     """An event that a processor holds."""
 
     processor: str
-    position: Annotated[int, msgspec.Meta(ge=1)]
+    position: PositionOrVersion
 
 
 class RecallAction(msgspec.Struct, frozen=True):
@@ -219,7 +220,7 @@ class ScheduleAction(msgspec.Struct, frozen=True):
 class ShowEvent(msgspec.Struct, frozen=True):
     """Show the hidden values of an event, for a reason."""
 
-    position: Annotated[int, msgspec.Meta(ge=1)]
+    position: PositionOrVersion
     reason: Reason
 
 
@@ -228,5 +229,5 @@ class ShowState(msgspec.Struct, frozen=True):
 
     type: str
     id: str
-    version: Annotated[int, msgspec.Meta(ge=1)]
+    version: PositionOrVersion
     reason: Reason
