@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import closing
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.sse import ServerSentEvent
@@ -23,9 +22,10 @@ from pydantic import BaseModel, Field
 from actorium.actors.commands import Command
 from actorium.application import Runtime
 from actorium.contrib import starlette
-from actorium.contrib.starlette import WebOptions
+from actorium.contrib.web.answers import invalid_answer
+from actorium.contrib.web.options import WebOptions
 from actorium.contrib.web.requests import KEY_MAX, Wishes, expected_version, reply_headers, timeout_of, trace_of
-from actorium.errors import PositionBeyondLog
+from actorium.contrib.web.streams import log_after, streamed_events, streamed_results
 from actorium.runtime.log.subscriptions import Subscription
 from actorium.runtime.projections.projection import Projection
 from actorium.runtime.projections.queries import Watch
@@ -78,14 +78,8 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 async def _answer_invalid(request: Request, error: Exception) -> Response:
     """Answer an invalid request without its input, which may be long, or not valid in JSON."""
     assert isinstance(error, RequestValidationError)
-    body = {
-        "type": "/problems/RequestValidationError",
-        "title": "The request is invalid",
-        "status": 422,
-        "detail": "see errors",
-        "errors": [{name: one[name] for name in ("type", "loc", "msg")} for one in error.errors()],
-    }
-    return starlette.problem_response(request, 422, body, {})
+    errors = [{name: one[name] for name in ("type", "loc", "msg")} for one in error.errors()]
+    return starlette.response(invalid_answer(422, errors, request.headers))
 
 
 async def _running(request: Request) -> Runtime:
@@ -156,11 +150,7 @@ async def _log(
     after: Annotated[int, Query(ge=0)] = 0,
     last_event_id: Annotated[int | None, Header(ge=0)] = None,
 ) -> AsyncIterator[Subscription[Event]]:
-    seen = after if last_event_id is None else last_event_id
-    end = runtime.statistics().position
-    if seen > end:  # raised here, because a started stream has already sent its status
-        raise PositionBeyondLog(f"the log ends at position {end}: no later event can have been seen", seen, end)
-    with closing(runtime.events(after=seen)) as log:
+    with closing(log_after(runtime, after, last_event_id)) as log:
         yield log
 
 
@@ -170,18 +160,11 @@ Log = Annotated[Subscription[Event], Depends(_log)]
 
 async def events(log: Subscription[Event]) -> AsyncIterator[ServerSentEvent]:
     """Return the events of a subscription as server-sent events, whose ids are positions."""
-    async for recorded in log:
-        data = {
-            "id": recorded.stream_id,
-            "version": recorded.version,
-            "recorded_at": recorded.recorded_at,
-            "correlation_id": recorded.metadata.flow_id,
-            "event": msgspec.to_builtins(recorded.event),
-        }
-        yield ServerSentEvent(id=str(recorded.position), event=type(recorded.event).__name__, data=data)
+    async for one in streamed_events(log):
+        yield ServerSentEvent(id=one.id, event=one.name, data=one.data)
 
 
 async def results(watch: Watch[Any], *, event: str = "result") -> AsyncIterator[ServerSentEvent]:
     """Return the results of `runtime.watch` as server-sent events: the present one, then each new one."""
-    async for result in watch:
-        yield ServerSentEvent(event=event, data=msgspec.to_builtins(result))
+    async for one in streamed_results(watch, event):
+        yield ServerSentEvent(event=one.name, data=one.data)

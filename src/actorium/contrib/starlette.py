@@ -9,12 +9,10 @@ async def deposit(request: Request) -> Response:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
-import msgspec
-import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -23,35 +21,15 @@ from starlette.routing import Route
 
 from actorium.actors.commands import Command
 from actorium.application import Runtime
+from actorium.contrib.web.answers import WebAnswer, error_answer, health_answer, refusal_answer
 from actorium.contrib.web.body_limit import BodyLimit
-from actorium.contrib.web.problems import PROBLEM_JSON, TITLES, problem_of
+from actorium.contrib.web.options import WebOptions
 from actorium.contrib.web.requests import Wishes, position_of, reply_headers, wishes_of
 from actorium.errors import ActoriumError
-from actorium.health import Health, live, ready
+from actorium.health import live, ready
 from actorium.runtime.projections.projection import Projection
 
-log = structlog.get_logger("actorium.web")
-
-CallerOf = Callable[[Request], Mapping[str, str]]
-
-
-class WebOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How requests become commands.
-
-    headers: returns the headers to store with the commands of a request, such as the user; `traceparent` is added.
-    body_bytes_max: a longer request body is answered with 413.
-    wait_max_s: the most seconds that `Prefer: wait` may ask for.
-    titles: the titles of problems, by class of errors; the nearest base class counts.
-    ready_lag_s: how far a processor may be behind the log before `/health/ready` says no.
-    health: the path under which `live` and `ready` are served; empty for none.
-    """
-
-    headers: CallerOf = lambda request: {}
-    body_bytes_max: int = 1_048_576
-    wait_max_s: float = 60.0
-    titles: Mapping[type[Exception], str] = {}
-    ready_lag_s: float = 30.0
-    health: str = "/health"
+__all__ = ["WebOptions", "install", "options_of", "position", "runtime_of", "send", "wishes"]
 
 
 def install(app: Starlette, runtime: Runtime, options: WebOptions | None = None) -> None:
@@ -122,40 +100,23 @@ async def send(
 async def answer_error(request: Request, error: Exception) -> Response:
     """Answer one of Actorium's errors with its problem details."""
     assert isinstance(error, ActoriumError)
-    problem = problem_of(error, {**TITLES, **options_of(request).titles})
-    if problem.status >= 500:  # the details go to the log, not to clients
-        log.warning("request_failed", path=request.url.path, error=repr(error))
-    return problem_response(request, problem.status, problem.body, problem.headers)
+    return response(error_answer(error, options_of(request), request.headers, request.url.path))
 
 
 async def answer_http_error(request: Request, error: Exception) -> Response:
     """Answer a request that no route serves, or that one refuses, with problem details."""
     assert isinstance(error, HTTPException)
-    body = {
-        "type": "/problems/HTTPException",
-        "title": "The request cannot be served",
-        "status": error.status_code,
-        "detail": error.detail,
-    }
-    return problem_response(request, error.status_code, body, dict(error.headers or {}))
+    return response(refusal_answer(error.status_code, error.detail, error.headers or {}, request.headers))
 
 
-def problem_response(request: Request, status: int, body: dict[str, Any], headers: dict[str, str]) -> Response:
-    """Return a response with problem details, in the flow of its request."""
-    correlation_id = request.headers.get("x-correlation-id", "")
-    if correlation_id and correlation_id.isascii() and correlation_id.isprintable():
-        headers["X-Correlation-ID"] = correlation_id
-    return Response(msgspec.json.encode(body, enc_hook=str), status, headers, media_type=PROBLEM_JSON)
+def response(answer: WebAnswer) -> Response:
+    """Return an answer as Starlette's."""
+    return Response(answer.body, answer.status, answer.headers, media_type=answer.content_type)
 
 
 async def _live(request: Request) -> Response:
-    return _health_response(live(runtime_of(request)))
+    return response(health_answer(live(runtime_of(request))))
 
 
 async def _ready(request: Request) -> Response:
-    return _health_response(await ready(runtime_of(request), lag_s_max=options_of(request).ready_lag_s))
-
-
-def _health_response(health: Health) -> Response:
-    body = {"status": "ok" if health.ok else "failed", "reasons": list(health.reasons)}
-    return JSONResponse(body, 200 if health.ok else 503)
+    return response(health_answer(await ready(runtime_of(request), lag_s_max=options_of(request).ready_lag_s)))
