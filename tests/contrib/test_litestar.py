@@ -17,7 +17,7 @@ from support.bank import Add, FailToDecide, Tally
 from support.read_models import Sums, Switch
 
 from actorium import Event, Rejected, Runtime
-from actorium.contrib.litestar import ActoriumPlugin, Receipt, Sender, WebOptions, events, results
+from actorium.contrib.litestar import ActoriumPlugin, CommandReceipt, CommandSender, WebOptions, events, results
 from actorium.contrib.prometheus import Prometheus
 from actorium.errors import RuntimeClosed
 from actorium.runtime.log.subscriptions import Subscription
@@ -31,12 +31,14 @@ class Amount(msgspec.Struct):
 
 
 @post("/tallies/{id:str}")
-async def add(id: FromPath[str], data: JSONBody[Amount], send: NamedDependency[Sender]) -> Response[Receipt]:
+async def add(
+    id: FromPath[str], data: JSONBody[Amount], send: NamedDependency[CommandSender]
+) -> Response[CommandReceipt]:
     return await send(Add(id, amount=data.amount, needs=data.needs), wait_for=[Sums])
 
 
 @post("/fail/{id:str}")
-async def fail(id: FromPath[str], send: NamedDependency[Sender]) -> Response[Receipt]:
+async def fail(id: FromPath[str], send: NamedDependency[CommandSender]) -> Response[CommandReceipt]:
     return await send(FailToDecide(id))
 
 

@@ -1,12 +1,12 @@
 """Actorium in a Litestar application: `ActoriumPlugin`, with dependencies for commands, reads and streams.
 
 @post("/accounts/{id:str}/deposits")
-async def deposit(id: FromPath[str], data: JSONBody[Money], send: NamedDependency[Sender]) -> Response[Receipt]:
+async def deposit(id: FromPath[str], data: JSONBody[Money], send: NamedDependency[CommandSender]) -> Response[CommandReceipt]:
     return await send(Deposit(id, data.amount))
 
 app = Litestar([deposit], plugins=[ActoriumPlugin(runtime)])
 
-The plugin provides these dependencies by name: `send`, a `Sender`; `runtime`, the `Runtime`; `position`, the position
+The plugin provides these dependencies by name: `send`, a `CommandSender`; `runtime`, the `Runtime`; `position`, the position
 that a read must contain; `log`, the log after the last event that the client has seen.
 """
 
@@ -41,10 +41,10 @@ from actorium.runtime.projections.projection import Projection
 from actorium.runtime.projections.queries import Watch
 from actorium.store.events import Event
 
-__all__ = ["ActoriumPlugin", "Receipt", "Sender", "WebOptions", "events", "results"]
+__all__ = ["ActoriumPlugin", "CommandReceipt", "CommandSender", "WebOptions", "events", "results"]
 
 
-class Receipt(msgspec.Struct, frozen=True):
+class CommandReceipt(msgspec.Struct, frozen=True):
     """The answer to a command: the aggregate's id and version, and the command's position in the log."""
 
     id: str
@@ -52,7 +52,7 @@ class Receipt(msgspec.Struct, frozen=True):
     position: int
 
 
-class Sender:
+class CommandSender:
     """Sends a command as the headers of its request say; the dependency `send`."""
 
     def __init__(self, request: Request[Any, Any, Any], runtime: Runtime, options: WebOptions) -> None:
@@ -60,7 +60,9 @@ class Sender:
         self._headers = options.headers(request)
         self.wishes = wishes_of(request.headers, wait_max_s=options.wait_max_s)
 
-    async def __call__(self, command: Command, *, wait_for: Collection[type[Projection]] = ()) -> Response[Receipt]:
+    async def __call__(
+        self, command: Command, *, wait_for: Collection[type[Projection]] = ()
+    ) -> Response[CommandReceipt]:
         """Send a command; return its receipt as a response with an ETag and the command's position.
 
         wait_for: projections that must contain the command's events before the response is sent.
@@ -68,7 +70,7 @@ class Sender:
         Raises the errors of `Runtime.send`; the plugin's handlers answer them.
         """
         ack = await self._runtime.send(command, wait_for=wait_for, **self.wishes.options(self._headers))
-        receipt = Receipt(ack.stream_id, ack.version, ack.position)
+        receipt = CommandReceipt(ack.stream_id, ack.version, ack.position)
         return Response(receipt, headers=reply_headers(ack, self.wishes))
 
 
@@ -112,8 +114,8 @@ class ActoriumPlugin(InitPlugin):
             app_config.route_handlers = [*app_config.route_handlers, live_route, ready_route]
         return app_config
 
-    async def _sender(self, request: Request[Any, Any, Any]) -> Sender:
-        return Sender(request, self._runtime, self._options)
+    async def _sender(self, request: Request[Any, Any, Any]) -> CommandSender:
+        return CommandSender(request, self._runtime, self._options)
 
     async def _running(self) -> Runtime:
         return self._runtime
