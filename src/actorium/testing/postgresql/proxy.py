@@ -84,8 +84,8 @@ class Proxy:
         try:
             if not self.is_cut:
                 await self._serve(reader, writer)
-        except OSError:
-            pass
+        except (OSError, asyncio.CancelledError):
+            pass  # a cut cancels this task; Python 3.11 would report a task that ends as cancelled
         finally:
             writer.transport.abort()
             self._tasks.discard(task)
