@@ -11,6 +11,7 @@ import asyncio
 import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 ERROR_MAX = 1_000
 TRACEBACK_MAX = 8_000
@@ -80,11 +81,11 @@ def mask_from_now_on(read: Callable[[], str]) -> None:
 
 def masked(text: str) -> str:
     """Return a text without the personal data that was read last."""
+    secrets = set()
     for read in tuple(_secrets_read):
-        try:
-            secret = read()
-        except Exception:  # its keys are closed
-            continue
+        with suppress(Exception):  # its keys are closed
+            secrets.add(read())
+    for secret in sorted(secrets, key=len, reverse=True):  # one may be a part of another
         if len(secret) >= MASKED_FROM:
             text = text.replace(secret, MASK)
     return text

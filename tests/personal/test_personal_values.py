@@ -107,7 +107,8 @@ def test_a_type_checker_refuses_a_value_where_text_is_wanted() -> None:
 def test_the_texts_of_errors_are_masked() -> None:
     with Ring(MemoryKeys()) as ring:
         assert ring.keys.encrypt("ada", "Ada Lovelace").value == "Ada Lovelace"
-        assert ring.keys.encrypt("ada", "Al").value == "Al"
+        for text in ("Al", "Ada"):
+            assert ring.keys.encrypt("ada", text).value == text
         error = ValueError("Ada Lovelace and Al")
         assert error_text(error) == f"ValueError: {MASK} and Al"
     assert error_text(error) == "ValueError: Ada Lovelace and Al"
