@@ -289,6 +289,7 @@ class NatsBus:
     async def _keep_connected(self) -> None:
         """Connect, and connect again whenever the connection has ended, until cancelled."""
         loop = asyncio.get_running_loop()
+        logged = ""  # an outage is logged once, not at each attempt
         while True:
             client = _Connection()
             self._broke = broke = loop.create_future()
@@ -297,6 +298,7 @@ class NatsBus:
                 await self._subscribe_all(client)
                 self._client = client
                 log.info("bus_connected", bus=self.describe(), service=self._name)
+                logged = ""
                 end(self._tried)
                 assert self._watcher is not None, "a bus is opened with a watcher"
                 self._watcher.connected()
@@ -309,7 +311,9 @@ class NatsBus:
                 if _is_denied(raised) and self._tried is not None and not self._tried.done():
                     self._refusal = ConfigurationError(f"the bus {self.describe()} refused {self._name}: {raised}")
                     return
-                log.warning("bus_unavailable", bus=self.describe(), service=self._name, error=error_text(raised))
+                if error_text(raised) != logged:
+                    logged = error_text(raised)
+                    log.warning("bus_unavailable", bus=self.describe(), service=self._name, error=logged)
             finally:
                 end(broke)
                 await _leave(client)

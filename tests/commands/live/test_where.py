@@ -50,8 +50,8 @@ def test_an_operator_acts_through_the_url_of_the_console_with_a_token(
     ("words", "message"),
     [
         (["--token-file", "viewer"], "vic has the role 'view', and this needs 'operate'"),
-        ([], "give a token of this console"),
-        (["--token-file", "wrong"], "give a token of this console"),
+        ([], "wants a token: write it to a file, and give its name with --token-file"),
+        (["--token-file", "wrong"], "does not know this token: check the file of --token-file"),
     ],
     ids=["viewer", "no token", "wrong token"],
 )
@@ -153,4 +153,4 @@ def test_the_commands_read_a_log_in_postgresql_and_reach_its_application_by_sock
         for words in (["state", "Order", "o-1"], ["processors", "list"], ["services"], ["schedules", "list"]):
             code, _, err = output(capsys, *words, "--at", url)
             assert code == 1
-            assert "needs the running application" in said(err)
+            assert "needs the running application, and only its log is read here: this is only its log" in said(err)

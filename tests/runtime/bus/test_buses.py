@@ -150,6 +150,29 @@ async def test_a_bus_that_may_lose_events_is_warned_about_loudly(declared: bool)
 
 
 @over_nats
+async def test_an_outage_is_logged_once_however_often_the_bus_tries_to_connect() -> None:
+    with own_nats_server() as server:
+        bus = await opened(server.url())
+        assert isinstance(bus, NatsBus)
+        tries, tried_often, connect = 0, asyncio.Event(), bus._connect
+
+        async def counted(client: Any) -> None:
+            nonlocal tries
+            tries += 1
+            if tries == 3:
+                tried_often.set()
+            await connect(client)
+
+        bus._connect = counted  # type: ignore[method-assign]
+        with capture_logs() as lines:
+            server.stop()
+            async with asyncio.timeout(30):
+                await tried_often.wait()
+        await bus.close()
+    assert [line["event"] for line in lines].count("bus_unavailable") == 1
+
+
+@over_nats
 async def test_a_stream_that_may_not_be_read_directly_says_so() -> None:
     bus = await opened(shared_server_url())
     assert isinstance(bus, NatsBus)

@@ -50,7 +50,7 @@ def export(
     to_position
         End with the event at this position.
     stream
-        Only the events of this stream, as <stream type>/<stream id>. Can be repeated.
+        Only the events of this stream, as TYPE/ID. Can be repeated.
     type
         Only events with this stored name. Can be repeated.
     format

@@ -29,11 +29,11 @@ class SelectionOptions:
     Parameters
     ----------
     event
-        The id of an event, <stream type>/<stream id>/<version>. Can be repeated.
+        The id of an event, TYPE/ID/VERSION of its stream. Can be repeated.
     cause
         The id of an event that caused them directly; SERVICE:ID for an event of another service. Can be repeated.
     stream
-        The stream that holds the events, as <stream type>/<stream id>.
+        The stream that holds the events, as TYPE/ID.
     type
         The stored name of a type of event. Can be repeated.
     after

@@ -52,7 +52,7 @@ def what_if(
     new
         Go through the log with the code of this application too, as module:name, and show the differences.
     leave_out
-        The id of an event that did not happen, <stream type>/<stream id>/<version>. Can be repeated.
+        The id of an event that did not happen, TYPE/ID/VERSION of its stream. Can be repeated.
     change
         An event with other values, as ID={"field": value}. Can be repeated.
     add

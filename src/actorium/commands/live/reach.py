@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -96,8 +97,12 @@ class Application:
     def _answer(self, method: str, target: str, body: bytes, answered: type[T], answer_s: float = ANSWER_S) -> T:
         status, content = self._request(method, target, body, answer_s)
         if status != 200:
-            raise Problem(self._decoded(status, content, ProblemBody).message)
+            raise Problem(self._refusal(status, self._decoded(status, content, ProblemBody).message))
         return self._decoded(status, content, answered)
+
+    def _refusal(self, status: int, message: str) -> str:
+        """Return what to say of a request that was refused."""
+        return message
 
     def _decoded(self, status: int, content: bytes, wanted: type[T]) -> T:
         try:
@@ -140,6 +145,13 @@ class RunningApplication(Application):
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
 
+    def _refusal(self, status: int, message: str) -> str:
+        if status != HTTPStatus.UNAUTHORIZED:
+            return message
+        if "Authorization" in self._headers:
+            return f"{self.name} does not know this token: check the file of --token-file"
+        return f"{self.name} wants a token: write it to a file, and give its name with --token-file"
+
     def _request(self, method: str, target: str, body: bytes, answer_s: float = ANSWER_S) -> tuple[int, bytes]:
         connection = self._connection()
         connection.timeout = answer_s
@@ -170,6 +182,9 @@ class StoppedApplication(Application):
     def require_running(self) -> None:
         """Raise Problem, with the remedy."""
         raise Problem(f"the application of {self.name} cannot be reached: {self._remedy}")
+
+    def _refusal(self, status: int, message: str) -> str:
+        return f"{message}: {self._remedy}" if status == HTTPStatus.CONFLICT else message
 
     def _request(self, method: str, target: str, body: bytes, answer_s: float = ANSWER_S) -> tuple[int, bytes]:
         path, _, query = target.partition("?")

@@ -25,7 +25,8 @@ def status(*, where: Where, json: JsonFile = None) -> None:
             health = application.ready()
         if json is not None:
             write_json({"running": application.is_running, "ready": health, "overview": overview}, json)
-        screen.say(f"{'running' if application.is_running else 'not running'}, the log ends at {overview.position}")
+        log = "running, the log" if application.is_running else "read from the log, which"
+        screen.say(f"{log} ends at {overview.position}")
         for name in _SHOWN:
             if name in overview.statistics:
                 screen.say(f"  {name}: {overview.statistics[name]:g}")
