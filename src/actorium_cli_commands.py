@@ -16,7 +16,10 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
         f"{_COMMANDS}.new_project.project:new",
         "Create a project that runs and tests at once, in a new folder of the current directory.",
     ),
-    "check": (f"{_COMMANDS}.check:check", "List everything in the log that the application cannot read."),
+    "check": (
+        f"{_COMMANDS}.check:check",
+        "List everything in the log that the application cannot read, and forgotten subjects whose key still exists.",
+    ),
     "repair": (f"{_COMMANDS}.repair:repair", "Rebuild the indexes of a damaged log, and list the remaining damage."),
     "copy": (f"{_COMMANDS}.copy:copy", "Copy a log from one store to another, and compare the two."),
     "backup": (

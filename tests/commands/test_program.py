@@ -80,9 +80,9 @@ def test_without_the_extra_the_program_says_what_to_install(missing: str) -> Non
 
 
 def test_an_unknown_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = output(capsys, "import")
+    code, out, err = output(capsys, "improt")
     assert (code, out) == (2, "")
-    assert 'Unknown command "import"' in err
+    assert 'Unknown command "improt"' in err
 
 
 # --- completion -----------------------------------------------------------------------------------------------------
