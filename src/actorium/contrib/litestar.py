@@ -1,12 +1,12 @@
 """Actorium in a Litestar application: `ActoriumPlugin`, with dependencies for commands, reads and streams.
 
-@post("/accounts/{id:str}/deposits")
-async def deposit(
-    id: FromPath[str], data: JSONBody[Money], send: NamedDependency[CommandSender]
-) -> Response[CommandReceipt]:
-    return await send(Deposit(id, data.amount))
+    @post("/accounts/{id:str}/deposits")
+    async def deposit(
+        id: FromPath[str], data: JSONBody[Money], send: NamedDependency[CommandSender]
+    ) -> Response[CommandReceipt]:
+        return await send(Deposit(id, data.amount))
 
-app = Litestar([deposit], plugins=[ActoriumPlugin(runtime)])
+    app = Litestar([deposit], plugins=[ActoriumPlugin(runtime)])
 
 The plugin provides these dependencies by name: `send`, a `CommandSender`; `runtime`, the `Runtime`; `position`, the
 position that a read must contain; `log`, the log after the last event that the client has seen.
