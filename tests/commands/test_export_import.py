@@ -131,6 +131,12 @@ def _holds_events(db: Path) -> bool:
         (["export", "memory://"], 2, "no other process can read"),
         (["export", "sqlite:///bank.db", "--stream", "c1"], 2, "write <stream type>/<stream id>"),
         (["export", "sqlite:///bank.db", "--out", "no/such/place"], 2, "cannot write to"),
+        (["export", "sqlite:///bank.db", "--from-position", "0"], 2, "the first position is 1"),
+        (["export", "sqlite:///bank.db", "--from-position", "9", "--to-position", "8"], 2, "comes before"),
+        (["export", "sqlite:///bank.db", "--format", "cloudevents", "--source", ""], 2, "--source is empty"),
+        (["export", "sqlite:///bank.db", "--out", "x" * 252], 1, "File name too long; nothing was exported"),
+        (["import", "wrong.jsonl", "memory://"], 2, "nothing would be left of the import"),
+        (["restore", "backup", "memory://"], 2, "nothing would be left of the restored log"),
         (["import", "nothing.jsonl", "sqlite:///copy.db"], 2, "there is no file"),
         (["import", "wrong.jsonl", "sqlite:///copy.db"], 1, "wrong.jsonl, line 2"),
     ],
@@ -139,5 +145,7 @@ def test_what_cannot_be_done_is_explained(
     log: None, words: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("wrong.jsonl").write_text("\nnothing\n")
+    if "backup" in words:
+        assert output(capsys, "backup", "sqlite:///bank.db", "backup")[0] == 0
     found, _, err = output(capsys, *words)
     assert (found, message in " ".join(err.split())) == (code, True), err

@@ -72,8 +72,8 @@ CALLS["what-if"] = (["shop_app:one"], 0, {"events", "commands", "differences", "
 # Proofs of this kind take minutes; their own tests call them.
 NO_REPORT = {"prove postgresql", "prove cluster"}
 NO_REPORT |= {"copy", "demo", "new", "console", "state", "sagas show"}
-# These need a backup, a head or a PostgreSQL server; their own tests look at their reports.
-NO_REPORT |= {"backup", "restore", "drill", "head", "verify", "keys new"}
+# These need a backup, an export, a head or a PostgreSQL server; their own tests look at their reports.
+NO_REPORT |= {"backup", "restore", "export", "import", "drill", "head", "verify", "keys new"}
 NO_REPORT |= {f"sagas {action}" for action in ("retry", "skip", "complete", "compensate")}
 NO_REPORT |= {"submissions cancel", "submissions run-now"}
 NO_REPORT |= {f"schedules {action}" for action in ("list", "pause", "resume", "run-now")}

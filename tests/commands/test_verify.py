@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import resource
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -108,18 +110,54 @@ def test_what_cannot_be_used_is_refused(capsys: pytest.CaptureFixture[str]) -> N
         (["head", "sqlite:///none.db"], "there is no log"),
         (["head", "memory://"], "no other process can read the log"),
         (["head", LOG, "--sign", "none"], "there is no file none"),
-        (["head", LOG, "--sign", "text"], "the private key cannot be read"),
-        (["head", LOG, "--sign", "key.pub"], "the private key cannot be read"),
+        (["head", LOG, "--sign", "text"], "is not the PEM file of a private key"),
+        (["head", LOG, "--sign", "key.pub"], "is not the PEM file of a private key"),
         (["head", LOG, "--after", "text"], "is not a head"),
         (["verify", LOG, "--head", "none.json"], "there is no file none.json"),
         (["verify", LOG, "--head", "newer.json"], "a newer version of Actorium wrote it"),
         (["verify", LOG, "--head", "odd.json"], "its position or hash is impossible"),
-        (["verify", LOG, "--head", head, "--public-key", "key"], "the public key cannot be read"),
+        (["verify", LOG, "--head", head, "--public-key", "key"], "is not the PEM file of a public key"),
         (["keys", "new", "key"], "exists: name another file"),
+        (["keys", "new", "no/such/key"], "cannot write no/such/key.pub: No such file or directory"),
     ):
         code, out, err = output(capsys, *command)
         assert (code, out) == (2, ""), command
         assert words in err
+
+
+def test_a_key_is_written_with_its_public_key_or_not_at_all(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("key").mkdir()
+    code, _, err = output(capsys, "keys", "new", "key")
+    assert (code, Path("key.pub").exists()) == (2, False)
+    assert "key exists: name another file" in err
+
+
+def test_a_key_on_a_full_disk_leaves_no_file() -> None:
+    command = [sys.executable, "-m", "actorium", "keys", "new", "key"]
+    limits = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20, resource.RLIM_INFINITY))  # noqa: E731
+    done = subprocess.run(command, capture_output=True, preexec_fn=limits)
+    assert done.returncode == 2
+    assert b"cannot write key.pub: File too large" in done.stderr
+    assert not [*Path().glob("key*")]
+
+
+def test_a_key_that_cannot_sign_is_refused_before_the_log_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    output(capsys, "keys", "new", "key")
+    code, _, err = output(capsys, "head", LOG, "--sign", "key.pub")
+    assert code == 2
+    assert "key.pub is not the PEM file of a private key" in err
+    assert "hashing" not in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has this file")
+def test_an_output_that_takes_no_more_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = output(capsys, "verify", LOG, "--json", "/dev/full")
+    assert code == 1
+    assert "cannot write /dev/full: No space left on device; the report in it is incomplete" in " ".join(err.split())
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([sys.executable, "-m", "actorium", "head", LOG], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert b"cannot write to standard output: No space left on device" in b" ".join(done.stderr.split())
 
 
 def test_a_missing_package_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

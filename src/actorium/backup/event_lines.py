@@ -8,15 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from actorium.actors.commands import MAX_ID_LENGTH, checked_id
 from actorium.store.codec import decode_metadata
+from actorium.store.errors import InvalidCommand
 from actorium.store.events import EncodedEvent, Metadata, as_json, utc_of
-from actorium.store.names import StreamName, event_id, stream_of_event
+from actorium.store.names import NAME_BYTES_MAX, StreamName, event_id, is_storable_name, stream_of_event
 
 Form = Literal["jsonl", "cloudevents", "cloudevents-batch"]
+
+_INT_MIN, _INT_MAX = -(2**63), 2**63 - 1  # integers in a log have 64 bits
+_Number = Annotated[int, msgspec.Meta(ge=1, le=_INT_MAX)]
+_Fingerprint = Annotated[int, msgspec.Meta(ge=_INT_MIN, le=_INT_MAX)]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -41,15 +47,15 @@ class LogEvent(msgspec.Struct, frozen=True):
 class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
     stream_type: str
     stream_id: str
-    version: int
+    version: _Number
     time: datetime
     type: str
     payload: msgspec.Raw
     metadata: msgspec.Raw
-    schema_version: int = 1
+    schema_version: _Number = 1
     position: int = 0
-    fingerprint: int | None = None
-    events: int = 1
+    fingerprint: _Fingerprint | None = None
+    events: _Number = 1
 
 
 class _CloudEventLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -66,13 +72,13 @@ class _CloudEventLine(msgspec.Struct, frozen=True, omit_defaults=True):
     time: datetime | None = None
     datacontenttype: str = msgspec.field(default_factory=lambda: "application/json")
     data: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
-    schemaversion: int = 1
+    schemaversion: _Number = 1
     commandid: str = ""
     correlationid: str = ""
     causationid: str = ""
     headers: str = ""
     fingerprint: str = ""
-    commandevents: int = 1
+    commandevents: _Number = 1
 
 
 class WrongEvent(Exception):
@@ -134,18 +140,32 @@ def decoded_line(data: bytes | msgspec.Raw, stream_type: str) -> LogEvent:
     try:
         fields = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
         if "specversion" in fields:
-            return _from_cloud_event(msgspec.json.decode(data, type=_CloudEventLine), stream_type)
-        line = msgspec.json.decode(data, type=_Line)
-        _require(isinstance(msgspec.json.decode(line.payload), dict), "its payload is not a JSON object")
-        metadata = bytes(line.metadata)
-        decode_metadata(metadata)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+            event = _from_cloud_event(msgspec.json.decode(data, type=_CloudEventLine), stream_type)
+        else:
+            event = _from_line(msgspec.json.decode(data, type=_Line))
+        _require_names(event)
+    except RecursionError:
+        raise WrongEvent("its JSON is nested too deeply") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, InvalidCommand) as error:
         raise WrongEvent(str(error)) from error
-    _require(line.version > 0 and line.events > 0, "versions and numbers of events begin with 1")
+    return event
+
+
+def _from_line(line: _Line) -> LogEvent:
+    _require(isinstance(msgspec.json.decode(line.payload), dict), "its payload is not a JSON object")
+    metadata = bytes(line.metadata)
+    decode_metadata(metadata)
     event = EncodedEvent(line.type, line.schema_version, bytes(line.payload), metadata)
     stream = StreamName(line.stream_type, line.stream_id)
-    _require(bool(stream.type and stream.id and line.type), "its stream or its type has no name")
     return LogEvent(stream, line.version, _microseconds(line.time), event, line.position, line.fingerprint, line.events)
+
+
+def _require_names(event: LogEvent) -> None:
+    """Raise WrongEvent or InvalidCommand unless a log takes the names of an event, and `get` its stream."""
+    for name, what in ((event.stream.type, "stream type"), (event.event.type, "type")):
+        rule = f"it must have 1 to {NAME_BYTES_MAX} bytes in UTF-8, none of them NUL"
+        _require(is_storable_name(name), f"its {what} is {name!r:.100}: {rule}")
+    checked_id(event.stream.id, "the id of its stream")
 
 
 def _from_cloud_event(line: _CloudEventLine, stream_type: str) -> LogEvent:
@@ -158,15 +178,17 @@ def _from_cloud_event(line: _CloudEventLine, stream_type: str) -> LogEvent:
     stream, fingerprint = stream_of_event(line.id), int(line.fingerprint) if line.fingerprint else None
     headers: Mapping[str, str] = msgspec.json.decode(line.headers, type=dict[str, str]) if line.headers else {}
     if stream is not None and line.subject == stream.id:
-        version = int(line.id.rpartition("/")[2])
+        version = msgspec.convert(int(line.id.rpartition("/")[2]), _Number)
+        fingerprint = msgspec.convert(fingerprint, _Fingerprint | None)
         metadata = Metadata(line.commandid, line.correlationid, line.causationid, headers)
     else:
         _require(bool(stream_type), f"{line.id!r} is not the id of an event of a log: give --stream-type")
         _require(bool(line.subject), "it has no subject, which would be the id of its stream")
         # Its source and id name it everywhere: so it is imported once.
         stream, version, fingerprint = StreamName(stream_type, line.subject), 0, 0
-        metadata = Metadata(f"{line.source}#{line.id}", line.correlationid, line.causationid, headers)
-    _require(bool(line.type), "its type has no name")
+        command_id = f"{line.source}#{line.id}"
+        _require(len(command_id) <= MAX_ID_LENGTH, f"its source and id have more than {MAX_ID_LENGTH} characters")
+        metadata = Metadata(command_id, line.correlationid, line.causationid, headers)
     event = EncodedEvent(line.type, line.schemaversion, bytes(line.data), as_json(metadata))
     return LogEvent(stream, version, time, event, 0, fingerprint, line.commandevents)
 

@@ -88,19 +88,13 @@ async def import_events(
     """
     importing = _Importing(store, (await store.head()).recorded_us)
     read = 0
-    page: list[_Group] = []
-    size = 0
-    for group in _groups(lines, stream_type):
-        page.append(group)
-        size += len(group.events)
-        if size >= _PAGE_EVENTS:
-            await importing.take(page)
-            read += size
-            told(read)
-            page, size = [], 0
-    await importing.take(page)
-    told(read + size)
-    return Imported(read + size, importing.written, importing.moved)
+    for page, wrong in _pages(lines, stream_type):
+        await importing.take(page)
+        if wrong is not None:
+            raise wrong
+        read += sum(len(group.events) for group in page)
+        told(read)
+    return Imported(read, importing.written, importing.moved)
 
 
 class _Importing:
@@ -111,7 +105,15 @@ class _Importing:
         self.written = self.moved = 0
 
     async def take(self, groups: list[_Group]) -> None:
-        """Write the groups that the log does not hold yet."""
+        """Write the groups that the log does not hold yet; if one is wrong, those before it, and raise WrongLine."""
+        try:
+            await self._write_new(groups)
+        except WrongLine as wrong:
+            self._ends.clear()  # they count events that were not written
+            await self.take([group for group in groups if group.line < wrong.line])
+            raise
+
+    async def _write_new(self, groups: list[_Group]) -> None:
         known = await self._known(groups)
         waiting: list[tuple[_Group, Append]] = []
         taken: dict[tuple[StreamName, int], _Group] = {}
@@ -213,6 +215,23 @@ class _Importing:
                     is_last = more.is_last
                 found.append(records)
         return found
+
+
+def _pages(lines: Iterable[bytes], stream_type: str) -> Iterator[tuple[list[_Group], WrongLine | None]]:
+    """Yield all groups, some at a time, and the error of the line after them if that is wrong."""
+    page: list[_Group] = []
+    size = 0
+    try:
+        for group in _groups(lines, stream_type):
+            page.append(group)
+            size += len(group.events)
+            if size >= _PAGE_EVENTS:
+                yield page, None
+                page, size = [], 0
+    except WrongLine as wrong:
+        yield page, wrong
+    else:
+        yield page, None
 
 
 def _groups(lines: Iterable[bytes], stream_type: str) -> Iterator[_Group]:

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
-from actorium.commands.problem import require_place_for_report
+from actorium.commands.problem import Problem, require_place_for_report
 from actorium.commands.screen import Screen
+from actorium.commands.streams import standard_output
 
 STANDARD_STREAM = Path("-")
 
@@ -49,6 +50,11 @@ def write_json(report: Any, json: Path) -> None:
 def write_text(text: str, file: Path) -> None:
     """Write a text to a file, or to standard output where that is `-`."""
     if file == STANDARD_STREAM:
-        sys.stdout.write(text)
-    else:
+        sys.stdout.flush()
+        with standard_output("the report") as out:
+            out.write(text.encode())
+        return
+    try:
         file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Problem(f"cannot write {file}: {error.strerror or error}; the report in it is incomplete") from None

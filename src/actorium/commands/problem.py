@@ -45,6 +45,8 @@ def explained(error: BaseException) -> Problem | None:
             return error
         case ConfigurationError():
             return WrongUse(str(error))
+        case OSError(filename=str(file), strerror=str(reason)):
+            return Problem(f"{file}: {reason}")
         case ActoriumError() | OSError():
             return Problem(str(error))
         case KeyboardInterrupt():

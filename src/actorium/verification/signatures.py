@@ -27,7 +27,8 @@ _EVERYBODY_READS = 0o644
 def new_key(path: str | os.PathLike[str]) -> tuple[Path, str]:
     """Write a new private key, which only the owner may read, and its public key beside it as `<path>.pub`.
 
-    Returns the path of the public key, and the id of the key. Raises ConfigurationError if one of the files exists.
+    Returns the path of the public key, and the id of the key. Raises ConfigurationError if one of the files exists or
+    cannot be written; then neither is left.
     """
     key = Ed25519PrivateKey.generate()
     public_path = Path(f"{os.fspath(path)}.pub")
@@ -35,11 +36,21 @@ def new_key(path: str | os.PathLike[str]) -> tuple[Path, str]:
     pem = serialization.Encoding.PEM
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, no_password)
     public = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
-    if public_path.exists():
-        raise ConfigurationError(f"{public_path} exists: name another file for the key")
-    _write_new(Path(path), private, _ONLY_THE_OWNER)
     _write_new(public_path, public, _EVERYBODY_READS)
+    try:
+        _write_new(Path(path), private, _ONLY_THE_OWNER)
+    except BaseException:
+        public_path.unlink()
+        raise
     return public_path, _key_id(key.public_key())
+
+
+def require_private_key(private_key: bytes, place: str = "the private key") -> None:
+    """Raise ConfigurationError unless this is the content of the PEM file of a private ed25519 key.
+
+    place: where it is from, for the message.
+    """
+    _private_key(private_key, place)
 
 
 def signed(head: LogHead, private_key: bytes) -> LogHead:
@@ -47,27 +58,23 @@ def signed(head: LogHead, private_key: bytes) -> LogHead:
 
     private_key: the content of the key's PEM file. Raises ConfigurationError if it is no ed25519 key.
     """
-    try:
-        key = serialization.load_pem_private_key(private_key, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ConfigurationError(f"the private key cannot be read: {error}") from None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigurationError("the private key is not an ed25519 key: create one with `actorium keys new`")
+    key = _private_key(private_key, "the private key")
     head = msgspec.structs.replace(head, key=_key_id(key.public_key()), signature="")
     return msgspec.structs.replace(head, signature=b64encode(key.sign(head.signed_bytes())).decode())
 
 
-def require_signature(head: LogHead, public_key: bytes) -> None:
+def require_signature(head: LogHead, public_key: bytes, place: str = "the public key") -> None:
     """Raise DamagedLog unless a head was signed with a key, and has not changed since.
 
     public_key: the content of the key's PEM file. Raises ConfigurationError if it is no ed25519 key.
+    place: where the key is from, for the message.
     """
     try:
         key = serialization.load_pem_public_key(public_key)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise ConfigurationError(f"the public key cannot be read: {error}") from None
+        raise ConfigurationError(f"{place} is not the PEM file of a public key: {error}") from None
     if not isinstance(key, Ed25519PublicKey):
-        raise ConfigurationError("the public key is not an ed25519 key: create one with `actorium keys new`")
+        raise ConfigurationError(f"{place} is not an ed25519 key: create one with `actorium keys new`")
     if not head.signature:
         raise DamagedLog(f"the head at position {head.position} is not signed: do not trust it")
     try:
@@ -79,6 +86,16 @@ def require_signature(head: LogHead, public_key: bytes) -> None:
         ) from None
 
 
+def _private_key(content: bytes, place: str) -> Ed25519PrivateKey:
+    try:
+        key = serialization.load_pem_private_key(content, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ConfigurationError(f"{place} is not the PEM file of a private key: {error}") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigurationError(f"{place} is not an ed25519 key: create one with `actorium keys new`")
+    return key
+
+
 def _key_id(key: Ed25519PublicKey) -> str:
     return sha256(key.public_bytes_raw()).hexdigest()[:_KEY_ID_DIGITS]
 
@@ -88,5 +105,13 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError:
         raise ConfigurationError(f"{path} exists: name another file for the key") from None
-    with open(descriptor, "wb") as file:
-        file.write(content)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {path}: {error.strerror}") from None
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+    except OSError as error:
+        path.unlink()
+        raise ConfigurationError(f"cannot write {path}: {error.strerror}") from None

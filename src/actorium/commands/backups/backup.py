@@ -12,10 +12,10 @@ from cyclopts import Parameter
 
 from actorium.backup import BackupFolder, Manifest, back_up
 from actorium.backup.folder import MANIFEST
-from actorium.commands.backups.streams import standard_output
 from actorium.commands.json_report import STANDARD_STREAM
 from actorium.commands.problem import Interrupted, Problem
 from actorium.commands.screen import Screen
+from actorium.commands.streams import standard_output
 from actorium.store.errors import ActoriumError, ConfigurationError
 from actorium.store.event_store import EventStore, Examinable
 from actorium.store.urls import open_store

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -13,10 +13,10 @@ from cyclopts import Parameter
 
 from actorium.backup.event_lines import Form
 from actorium.backup.exporting import Wanted, export_events
-from actorium.commands.backups.streams import standard_output
 from actorium.commands.json_report import STANDARD_STREAM
 from actorium.commands.problem import Interrupted, Problem, WrongUse, require_place_for_report
 from actorium.commands.screen import Screen
+from actorium.commands.streams import standard_output
 from actorium.store.event_store import EventStore, Examinable
 from actorium.store.names import StreamName
 from actorium.store.urls import open_store
@@ -60,6 +60,12 @@ def export(
     """
     if out != STANDARD_STREAM:
         require_place_for_report(out)
+    if from_position < 1:
+        raise WrongUse(f"--from-position {from_position}: the first position is 1")
+    if to_position is not None and to_position < from_position:
+        raise WrongUse(f"--to-position {to_position} comes before --from-position {from_position}")
+    if not source:
+        raise WrongUse("--source is empty: name this log, such as /bank")
     wanted = Wanted(
         from_position=from_position,
         to_position=to_position,
@@ -105,7 +111,8 @@ def _written(out: Path) -> Iterator[BinaryIO]:
     except KeyboardInterrupt:
         raise Interrupted("interrupted: nothing was exported") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # that it cannot be removed says less than why it cannot be written
+            part.unlink(missing_ok=True)
 
 
 def _stream(text: str) -> StreamName:

@@ -13,9 +13,9 @@ from cyclopts import Parameter
 
 from actorium.backup.importing import Imported, WrongLine, import_events
 from actorium.commands.json_report import STANDARD_STREAM, JsonFile, screen_beside, write_json
-from actorium.commands.problem import Interrupted, Problem, require_file
+from actorium.commands.problem import Interrupted, Problem, WrongUse, require_file
 from actorium.commands.screen import Screen
-from actorium.store.event_store import EventStore
+from actorium.store.event_store import EventStore, Examinable
 from actorium.store.urls import open_store
 from actorium.store.wording import counted
 
@@ -72,6 +72,8 @@ def import_(
 
 
 async def _import(screen: Screen, store: EventStore, lines: BinaryIO, stream_type: str) -> Imported:
+    if not isinstance(store, Examinable):
+        raise WrongUse(f"nothing would be left of the import: {store.describe()}")
     said = 0
 
     def told(read: int) -> None:

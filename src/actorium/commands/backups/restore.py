@@ -19,7 +19,7 @@ from actorium.backup import restore as restore_log
 from actorium.commands.json_report import STANDARD_STREAM
 from actorium.commands.problem import Interrupted, Problem, WrongUse
 from actorium.commands.screen import Screen
-from actorium.store.event_store import EventStore
+from actorium.store.event_store import EventStore, Examinable
 from actorium.store.urls import open_store
 from actorium.store.wording import counted
 
@@ -87,6 +87,8 @@ async def _restore(
     to_position: int | None,
     to_time_us: int | None,
 ) -> Restored:
+    if not isinstance(store, Examinable):
+        raise WrongUse(f"nothing would be left of the restored log: {store.describe()}")
     await store.open()
     try:
         with screen.progress("restoring", manifest.end if to_position is None else to_position) as told:

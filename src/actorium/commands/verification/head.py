@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 
+from actorium.commands.json_report import STANDARD_STREAM, write_text
 from actorium.commands.screen import Screen
 from actorium.commands.verification.reading import log_to_verify, read_heads, read_key
 from actorium.verification import LogHead, encode_head, head_of
@@ -27,13 +27,17 @@ def head(source: str, /, *, sign: Path | None = None, after: Path | None = None)
         The file of an earlier head. If the log no longer matches it, the command fails and prints no head.
     """
     key = None if sign is None else read_key(sign)
+    if key is not None:
+        from actorium.verification.signatures import require_private_key
+
+        require_private_key(key, str(sign))  # better now than after the log was read
     earlier = None if after is None else read_heads([after])[0]
     found = asyncio.run(_head(Screen(aside=True), source, earlier))
     if key is not None:
         from actorium.verification.signatures import signed
 
         found = signed(found, key)
-    sys.stdout.write(encode_head(found).decode())
+    write_text(encode_head(found).decode(), STANDARD_STREAM)
 
 
 async def _head(screen: Screen, source: str, earlier: LogHead | None) -> LogHead:

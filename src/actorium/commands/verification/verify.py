@@ -58,7 +58,7 @@ def require_trusted(heads: Sequence[LogHead], public_key: Path | None) -> list[L
 
         key = read_key(public_key)
         for head in heads:
-            require_signature(head, key)
+            require_signature(head, key, str(public_key))
     return [*heads]
 
 
