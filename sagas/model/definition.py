@@ -39,7 +39,17 @@ class SagaHandler(msgspec.Struct, frozen=True):
 class SagaDefinition:
     """The steps and handlers of one saga class."""
 
-    __slots__ = ("_next", "handlers", "rejections", "saga_class", "saga_type", "steps", "stream_class", "untils")
+    __slots__ = (
+        "_next",
+        "handlers",
+        "issued",
+        "rejections",
+        "saga_class",
+        "saga_type",
+        "steps",
+        "stream_class",
+        "untils",
+    )
 
     def __init__(self, saga_class: type[SagaState], names: Mapping[str, Any]) -> None:
         own = saga_class.__dict__.get("saga_type")
@@ -51,6 +61,7 @@ class SagaDefinition:
         self.handlers: dict[type[Event], SagaHandler] = {}
         self.untils: dict[type[Event], list[Step]] = {}
         self.rejections: dict[type[Command], Callable[..., Any]] = {}
+        self.issued: dict[type[Command], str] = {}  # what steps and undos are annotated to return, and a name of one
         for method in _methods_of(saga_class):
             self._read(method, names)
         self._check(names)
@@ -179,14 +190,25 @@ class SagaDefinition:
                     "existing step"
                 )
 
+    def _read_return(self, name: str, hints: Mapping[str, Any]) -> None:
+        """Note the commands of a return annotation; raise ConfigurationError if it names anything but commands."""
+        for part in leaves(hints.get("return", type(None))):
+            if not inspect.isclass(part) or part is type(None):
+                continue
+            if not issubclass(part, Command):
+                raise ConfigurationError(
+                    f"{name} is annotated to return {shown(part)}: return a Command, several Commands, or None"
+                )
+            self.issued.setdefault(part, name)
+
     def _check_step(self, owner: str, step: Step, names: Mapping[str, Any]) -> None:
         name = f"{owner}.{step.name}"
         parameters = list(inspect.signature(step.method).parameters.values())[1:]
         hints = hints_of(step.method, name, names)
         if not step.is_effect:
-            _check_return(name, hints)
+            self._read_return(name, hints)
         if step.undo_method is not None:
-            _check_return(f"{name}'s undo", hints_of(step.undo_method, f"{name}'s undo", names))
+            self._read_return(f"{name}'s undo", hints_of(step.undo_method, f"{name}'s undo", names))
         if step.is_effect:
             if step.until is not None:
                 raise ConfigurationError(f"{name} is async, so it is done when it returns: remove until=")
@@ -222,15 +244,6 @@ class SagaDefinition:
                     "differently: give all of them the same correlate="
                 )
             self.untils.setdefault(step.until, []).append(step)
-
-
-def _check_return(name: str, hints: Mapping[str, Any]) -> None:
-    """Raise ConfigurationError if a return annotation is something other than commands or None."""
-    for part in leaves(hints.get("return", type(None))):
-        if inspect.isclass(part) and part is not type(None) and not issubclass(part, Command):
-            raise ConfigurationError(
-                f"{name} is annotated to return {shown(part)}: return a Command, several Commands, or None"
-            )
 
 
 def _check_field(name: str, event_class: type[Event], correlate: Correlate) -> None:

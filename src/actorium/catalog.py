@@ -86,6 +86,7 @@ class Catalog:
         for event in self.events:
             _require_storable(event_type_of(event), event)
         self._require_emitters()
+        self._require_handlers()
         self.codec = EventCodec(events)
         commands = (command for aggregate in self.aggregates for command in aggregate.__definition__.handlers)
         self.personal = {one: subject_reader(one) for one in (*events, *commands) if holds_personal(one)}
@@ -174,6 +175,17 @@ class Catalog:
                     f"{saga.__definition__.reader_of(event)} follows {event.__name__}, which no aggregate of this "
                     "runtime emits: add the aggregate that emits it to Runtime([…])"
                 )
+
+    def _require_handlers(self) -> None:
+        """Reject a saga with a step whose command nothing here handles: each such saga would fail at that step."""
+        for saga in self.saga_streams:
+            for command, name in saga.__definition__.issued.items():
+                is_handled = ("commands", command_type_of(command)) in self._names  # sagas look it up by its name
+                if not is_handled and not any(issubclass(one, command) for one in self._commands):
+                    raise ConfigurationError(
+                        f"{name} returns {command.__name__}, which no aggregate of this runtime handles: add the "
+                        "aggregate, or the RemoteService that takes this command, to Runtime([…])"
+                    )
 
     def _name_command(self, command: type[Command]) -> None:
         """Check that no two commands share a stored name: sagas and submissions look up the class by it."""

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 from support.transfers import (
+    Account,
     Ask,
     Deposit,
     Desk,
@@ -12,6 +13,7 @@ from support.transfers import (
     Tell,
     Told,
     TransferRequested,
+    Withdraw,
     balances,
     open_accounts,
     runtime_of,
@@ -20,7 +22,8 @@ from support.transfers import (
 )
 from support.virtual_time import settled, virtual
 
-from actorium import ConfigurationError, Saga, starts, step
+from actorium import Command, ConfigurationError, Runtime, Saga, starts, step
+from actorium.services import RemoteService, Service
 
 
 @virtual
@@ -105,3 +108,25 @@ async def test_a_second_start_event_that_is_refused_is_parked_until_a_person_dis
 def test_on_start_again_has_two_values() -> None:
     with pytest.raises(ConfigurationError, match='on_start_again = \'restart\': must be "ignore" or "refuse"'):
         type(Saga)("Odd", (Once,), {"on_start_again": "restart"})
+
+
+def test_a_step_whose_command_nothing_handles_is_refused_when_the_runtime_is_made() -> None:
+    class Pay(Command):
+        amount: int
+
+    class Payment(Saga):
+        @starts
+        def requested(self, event: TransferRequested) -> None: ...
+
+        @step
+        def hold(self) -> Withdraw:
+            return Withdraw("alice", 1)
+
+        @hold.undo
+        def pay(self) -> Pay:
+            return Pay("alice", 1)
+
+    with pytest.raises(ConfigurationError, match="hold's undo returns Pay, which no aggregate of this runtime handles"):
+        runtime_of(Payment)
+    payments = RemoteService("payments", commands=[Pay])
+    Runtime([Account, Desk, Payment, payments], store="memory://", service=Service("bank", bus="memory://unused"))
