@@ -93,6 +93,7 @@ class ReadSide(Component):
         """The processors of projections, reactions and outlets by kind and plain name, as skip marks name them."""
         self._reactions: list[Processor] = []
         self._outlets: list[Processor] = []
+        self._outlet_starts: list[StartPosition] = []
         self._on_one_node: list[Processor] = []
         for projection in projections:
             self._add_projection(projection)
@@ -124,6 +125,9 @@ class ReadSide(Component):
         for processor in self._here():
             if processor not in self._outlets:  # an outlet that cannot start now retries on its own
                 await processor.prepare()
+        if not self.is_on_nodes:
+            for start_position in self._outlet_starts:
+                await start_position.save_if_new()
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
         """Start everything that follows the log except the reactions."""
@@ -292,7 +296,9 @@ class ReadSide(Component):
         checkpoint = Checkpoint(name, self._store, self.saving(name), self._skip_marks.of(name))
         # The end of the log at the start: later events must not be mistaken for earlier ones.
         new_after = self.log_reader.log_tail.position if outlet.start == "now" else 0
-        wanted = (outlet, checkpoint, StartPosition(checkpoint, self._store, new_after), self._source)
+        start_position = StartPosition(checkpoint, self._store, new_after)
+        self._outlet_starts.append(start_position)
+        wanted = (outlet, checkpoint, start_position, self._source)
         tell, time = self._tell_handled, asyncio.get_running_loop().time
         work = (
             OutletWork(*wanted)

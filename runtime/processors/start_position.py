@@ -17,29 +17,46 @@ class StartPosition:
         self._checkpoint = checkpoint
         self._store = store
         self._new_after = new_after
-        self._after = 0
+        self._kept = 0  # what is stored; once stored, it never changes
 
-    async def prepare(self) -> bool:
-        """Load the checkpoint, and move it to where the last run ended or the first one begins; return which it is."""
+    async def is_new(self) -> bool:
+        """Return whether the follower is new to the log: it is not stored where it begins."""
+        if self._kept == 0:
+            self._kept = await self._store.load_checkpoint(self._name)
+        return self._kept == 0
+
+    async def save_if_new(self) -> None:
+        """Save where a follower begins that is new to the log.
+
+        Until then, a crash lets it begin later. So what it must not miss is recorded after this has returned.
+        """
+        if await self.is_new():
+            kept = 1 + self._new_after
+            await self._checkpoint.writer(SaveCheckpoint(self._name, kept))
+            self._kept = kept
+
+    async def prepare(self) -> None:
+        """Load the checkpoint, and move it to where the last run ended or the first one begins."""
         checkpoint = self._checkpoint
         await checkpoint.load()
-        name = f"{checkpoint.name} begins after"
-        known = await self._store.load_checkpoint(name)
-        is_new = known == 0
-        if is_new:
-            known = 1 + self._new_after
-            await checkpoint.writer(SaveCheckpoint(name, known))
-        self._after = known - 1
+        await self.save_if_new()
         if self._after > checkpoint.position:
             await checkpoint.require_within(self._after)
         checkpoint.move_in_memory(max(checkpoint.position, self._after))
-        return is_new
 
     async def reset(self) -> None:
         """Go back to where the follower first began; parked and discarded events are delivered again too."""
         letters = self._checkpoint.letters
         await self._checkpoint.save(self._after, settled=[*letters.parked(), *letters.discarded()])
         letters.forget_all()
+
+    @property
+    def _after(self) -> int:
+        return self._kept - 1
+
+    @property
+    def _name(self) -> str:
+        return f"{self._checkpoint.name} begins after"
 
 
 async def derives_ids_after(checkpoint: Checkpoint, store: EventStore, begun_before: int) -> int:

@@ -60,6 +60,7 @@ class Router:
         self._store = services.store
         self._head = head
         self._derives_after = 0
+        self._is_start_saved = False
         self._delivered_to = 0  # events up to here may have been delivered before
         self._source = services.source
         self._timeout_s = services.timeout_s
@@ -127,11 +128,23 @@ class Router:
             timeout_s=self._timeout_s,
         )
 
+    async def save_start(self) -> None:
+        """Save where the router begins and from where its ids are derived, if this is not stored yet.
+
+        The ids come first: a router that began without them began in an older version.
+        """
+        if self._is_start_saved:
+            return
+        begun_before = 0 if await self._start_position.is_new() else self._head()
+        self._derives_after = await derives_ids_after(self._checkpoint, self._store, begun_before)
+        await self._start_position.save_if_new()
+        self._is_start_saved = True
+
     async def prepare(self) -> None:
         """Continue where the last run ended; a saga class that is new to the log begins where `begins_at` says."""
         self._delivered_to = self._head()
-        is_new = await self._start_position.prepare()
-        self._derives_after = await derives_ids_after(self._checkpoint, self._store, 0 if is_new else self._head())
+        await self.save_start()
+        await self._start_position.prepare()
 
     async def caught_up(self) -> None:
         """Do nothing: nothing waits until a router has caught up."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -115,6 +115,7 @@ class SagaEngine(Component):
         self._is_carried_out_here = not reads.is_on_nodes
         self._tasks: anyio.abc.TaskGroup | None = None
         self._is_following = False
+        self._starts: list[Callable[[], Awaitable[None]]] = []
         self._routers = {saga: self._router(saga, settings) for saga in streams}
         for saga, router in self._routers.items():
             if reads.place(router):
@@ -146,6 +147,7 @@ class SagaEngine(Component):
         start_position = StartPosition(checkpoint, self._store, new_after)
         log_tail = self._reads.log_reader.log_tail
         router = Router(definition, checkpoint, start_position, self._services, lambda: log_tail.position)
+        self._starts.append(router.save_start)
         delivery = self._reads.concurrent_delivery(router, checkpoint, settings.handler_retry)
         return Processor(
             router,
@@ -167,6 +169,8 @@ class SagaEngine(Component):
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
         """Wait until all recorded events are known, then deliver events to their sagas.
 
+        When it returns, it is stored where the sagas begin that are new to the log.
+
         Raises ConfigurationError, before it changes anything, if sagas lack their class or are at a missing step.
         """
         self._tasks = tasks
@@ -179,6 +183,8 @@ class SagaEngine(Component):
         await self._follow()
         await self._current.agenda.save()
         await refuse_lost_sagas(self._store, (saga.__definition__ for saga in self._streams), self._unreadable_types)
+        for save_start in self._starts:
+            await save_start()
         for saga, router in self._routers.items():
             self._reads.add(saga, router)
             self._reads.log_reader.log_tail.follow(router)

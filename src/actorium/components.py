@@ -61,8 +61,9 @@ class Components(NamedTuple):
 
         The cases of corrections say what the followers of the log skip, and which of them wait. The read side prepares
         its tables through the engine's writer. Sagas need everything that is recorded, so they wait for it before
-        commands are accepted. Reactions and saga intents send commands, also to other services, so the link to those
-        comes before them.
+        commands are accepted. Except on a node, what is new to the log saves by then where it begins: a crash after the
+        first command must not let it begin later. Reactions and saga intents send commands, also to other services, so
+        the link to those comes before them.
         """
         if self.watch is not None:
             return Assembly(self.engine, followers=[BackgroundTask(self.watch.run), self.cases, self.reads], senders=[])

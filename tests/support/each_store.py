@@ -68,6 +68,7 @@ ON_MEMORY_ONLY = frozenset(
         "test_contracts",
         "test_events_between_services",
         "test_crash_points",
+        "test_first_start",
         "test_limits_of_services",
         "test_memory",
         "test_money",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import anyio
 import anyio.abc
@@ -12,6 +13,7 @@ from actorium.runtime.cluster.followers import ProcessorFollower
 from actorium.runtime.commands.dispatcher import Dispatcher
 from actorium.runtime.component import Component
 from actorium.runtime.environment import RuntimeEnvironment
+from actorium.runtime.errors import ServiceUnavailable
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery
 from actorium.runtime.processors.processor import Processor
@@ -20,6 +22,7 @@ from actorium.runtime.services.events.inbox import Inbox, InboxCheckpoint
 from actorium.runtime.services.events.inbox_reader import InboxReader
 from actorium.runtime.services.events.publisher import Publisher
 from actorium.runtime.services.service import RemoteService, Service
+from actorium.store.errors import DamagedLog
 
 
 class InboxFollower(ProcessorFollower):
@@ -60,6 +63,7 @@ class ServiceFeeds(Component):
         self._environment = environment
         self._processors: list[Processor] = []
         self._readers: list[InboxReader] = []
+        self._inboxes: list[Inbox] = []
 
     async def prepare(self) -> None:
         """Create the processors; on a node of a cluster, each runs on one node at a time."""
@@ -81,9 +85,15 @@ class ServiceFeeds(Component):
                 self._processors.append(inbox)
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Start the processors that do not belong to a cluster."""
+        """Start the processors that do not belong to a cluster.
+
+        When it returns, it is stored where the inboxes begin that are new here, unless the bus is away.
+        """
         for reader in self._readers:
             await reader.open()
+        for inbox in self._inboxes:
+            with suppress(ServiceUnavailable, DamagedLog):  # its processor tries again, and reports it
+                await inbox.save_start()
         for processor in self._processors:
             tasks.start_soon(processor.run)
 
@@ -108,6 +118,8 @@ class ServiceFeeds(Component):
             environment.source,
             settings.default_timeout_s,
         )
+        if not self._reads.is_on_nodes:
+            self._inboxes.append(work)
         delivery = ConcurrentDelivery(
             work, checkpoint, settings.handler_retry, environment.source, environment.is_stopping
         )

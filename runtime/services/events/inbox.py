@@ -120,6 +120,7 @@ class Inbox:
         self._store = store
         self._source = source
         self._timeout_s = timeout_s
+        self._begins_after: int | None = None  # None until it is stored
         self._taken_to = 0  # events up to here may have been taken in before
         self._versions: dict[StreamName, int] = {}  # where streams are when everything under way has ended
 
@@ -184,18 +185,24 @@ class Inbox:
             timeout_s=self._timeout_s,
         )
 
+    async def save_start(self) -> int:
+        """Return the number of the event after which the inbox begins; it is saved if the service is new here."""
+        if self._begins_after is None:
+            name = f"{self._checkpoint.name} begins after"
+            known = await self._store.load_checkpoint(name)
+            if known == 0:
+                known = 1 + (await self._reader.last_number() if self._remote.start == "now" else 0)
+                await self._checkpoint.writer(SaveCheckpoint(name, known))
+            self._begins_after = known - 1
+        return self._begins_after
+
     async def prepare(self) -> None:
         """Continue where the last run ended; a service that is new here begins where `start` says."""
         checkpoint = self._checkpoint
         await checkpoint.load()
         self._versions.clear()
         self._taken_to = await self._reader.last_number()
-        begun = f"{checkpoint.name} begins after"
-        known = await self._store.load_checkpoint(begun)
-        if known == 0:
-            known = 1 + (self._taken_to if self._remote.start == "now" else 0)
-            await checkpoint.writer(SaveCheckpoint(begun, known))
-        checkpoint.move_in_memory(max(checkpoint.position, known - 1))
+        checkpoint.move_in_memory(max(checkpoint.position, await self.save_start()))
 
     async def caught_up(self) -> None:
         """Do nothing: nothing waits for an inbox to catch up."""
