@@ -22,7 +22,7 @@ class WithKeys(Protocol):
 
 
 def keys_beside(store: EventStore) -> KeyStore:
-    """Return the place of the keys of a log: a file beside an SQLite file, a schema beside one in PostgreSQL.
+    """Return the place of the keys of a log: a file beside an SQLite file, memory for a log in memory.
 
     Raises ConfigurationError for a store that does not say where its keys are.
     """
