@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from simulation.cluster.forgetting import customers_come_and_go
 from simulation.cluster.scenarios import accounts
 
 from actorium.errors import ConfigurationError
@@ -20,6 +21,11 @@ def test_nodes_with_every_kind_of_trouble_break_no_invariant() -> None:
         happened.update(fault.kind for fault in outcome.faults)
     wanted = {Kind.FROZEN, Kind.CRASH, *FAMILIES["connection"], *FAMILIES["frame"]}
     assert wanted - set(happened) == set()
+
+
+def test_no_node_can_read_what_was_forgotten_on_another() -> None:
+    for seed in range(8):
+        assert customers_come_and_go.run(seed).violation is None, seed
 
 
 def test_without_faults_nothing_is_repeated() -> None:
