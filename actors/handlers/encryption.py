@@ -11,10 +11,11 @@ from typing import Any
 
 import msgspec
 
-from actorium.actors.commands import Command, CommandCodec, CommandHandler, checked_id
+from actorium.actors.commands import Command, CommandCodec, CommandHandler, checked_id, is_unicode
 from actorium.store.errors import InvalidCommand, StoreUnavailable
 from actorium.store.events import Event
 from actorium.store.personal.fields import Encrypt, encrypted, holds_personal, subject_reader
+from actorium.store.personal.values import Personal
 from actorium.store.raised import let_through
 
 
@@ -32,10 +33,12 @@ class EncryptingCommandCodec(CommandCodec):
         """Return a checked and encrypted copy of a command, and its fingerprint; raise InvalidCommand."""
         subject = command.to if self._subject_of is None else self._subject_of(command)
         try:
-            ready = encrypted(command, checked_id(subject, "the subject of personal data"), self._encrypt)
-        except (InvalidCommand, StoreUnavailable):
+            ready = encrypted(command, subject, self._encrypt)
+        except InvalidCommand as wrong:
+            raise InvalidCommand(f"{type(command).__name__} was not sent: {wrong}") from None
+        except StoreUnavailable:
             raise
-        except BaseException as raised:  # a text that is not Unicode, or not a text
+        except BaseException as raised:  # its text could show what is personal
             let_through(raised)
             raise InvalidCommand(f"{type(command).__name__} was not sent: {type(raised).__name__}") from None
         return super().admit(ready, max_payload_bytes)
@@ -48,6 +51,7 @@ def encrypting(
     encrypt: Encrypt,
 ) -> Mapping[type[Command], CommandHandler]:
     """Return handlers that encrypt the personal data of their commands and events; others are returned unchanged."""
+    encrypt = _checking(encrypt)
     subject_of = {event: subject_reader(event) for event in event_classes if holds_personal(event)}
     ready: dict[type[Command], CommandHandler] = {}
     for command, handler in handlers.items():
@@ -58,6 +62,18 @@ def encrypting(
             handler = msgspec.structs.replace(handler, method=_encrypting(handler.method, subject_of, encrypt))
         ready[command] = handler
     return ready
+
+
+def _checking(encrypt: Encrypt) -> Encrypt:
+    """Return a function that encrypts only what the log can hold, about a subject that can be forgotten."""
+
+    def checked(subject: str, text: str) -> Personal[str]:
+        checked_id(subject, "the subject of personal data")
+        if not is_unicode(text):
+            raise InvalidCommand(f"the personal text about {subject!r} must be a string of Unicode characters")
+        return encrypt(subject, text)
+
+    return checked
 
 
 def _encrypting(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.customers import Customer, Register, Registered
 
 from actorium import Aggregate, Command, Event, Runtime, Settings, decide, evolve
-from actorium.errors import ConfigurationError, InvalidCommand, RuntimeClosed, StoreUnavailable
+from actorium.errors import CommandFailed, ConfigurationError, InvalidCommand, RuntimeClosed, StoreUnavailable
 from actorium.personal import FORGOTTEN, KeyStore, MemoryKeys, Personal, SubjectKey, personal
 from actorium.store.codec import EventCodec
 from actorium.store.events import as_json
@@ -277,6 +277,42 @@ async def test_what_is_no_text_and_whom_it_is_about_is_checked() -> None:
         with pytest.raises(InvalidCommand, match="Register") as refused:
             await runtime.send(Register("ada", personal("\ud800 secret")))
         assert "secret" not in str(refused.value)
+        assert "the personal text about 'ada' must be a string of Unicode characters" in str(refused.value)
+        with pytest.raises(InvalidCommand, match="the personal text about 'ada' must be a string"):
+            await runtime.send(Register("ada", personal(5)))  # type: ignore[arg-type]
+
+
+class Invite(Command):
+    guest: str
+
+
+class Invited(Event):
+    guest: str
+    name: Personal[str]
+
+    subject_field = "guest"
+
+
+class Party(Aggregate):
+    @decide
+    def invite(self, command: Invite) -> Invited:
+        return Invited(command.guest, personal("Ada"))
+
+    @evolve
+    def invited(self, event: Invited) -> None: ...
+
+
+@pytest.mark.parametrize("subject", ["s" * 513, "a\0b", "\ud800"])
+@pytest.mark.asyncio
+async def test_nothing_is_encrypted_about_a_subject_that_could_not_be_forgotten(subject: str) -> None:
+    async with Runtime([Customer, Party], store="memory://") as runtime:
+        with pytest.raises(InvalidCommand, match="Register was not sent: the subject of personal data="):
+            await runtime.send(Register("ada", personal("Ada", subject=subject)))
+        if subject != "\ud800":  # which no command can hold
+            with pytest.raises(CommandFailed, match="the subject of personal data="):
+                await runtime.send(Invite("party", subject))
+        with pytest.raises(InvalidCommand, match="subject"):
+            await runtime.forget(subject)
 
 
 def speaker(event_class: type[Event]) -> type[Aggregate]:
