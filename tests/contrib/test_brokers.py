@@ -218,5 +218,21 @@ def test_a_sink_without_its_library_names_the_extra(sink: Any, monkeypatch: pyte
 
 
 def test_a_time_for_confirmations_is_positive_and_secrets_are_not_shown() -> None:
-    with pytest.raises(ConfigurationError, match=r"^RabbitSink\('amqp://host/'\): confirm_s=0 must be above 0"):
+    with pytest.raises(ConfigurationError, match=r"^RabbitSink\('amqp://host/'\): confirm_s=0 must be a number of"):
         RabbitSink("amqp://user:secret@host/", exchange="shop", confirm_s=0)
+    with pytest.raises(ConfigurationError, match=r"^RabbitSink\('amqp://host/'\)"):
+        RabbitSink("amqp://user:se://cret@host/", exchange="shop", confirm_s=0)
+
+
+@pytest.mark.parametrize("confirm_s", [-1, float("nan"), float("inf"), "1", None])
+def test_a_wrong_time_for_confirmations_is_refused(confirm_s: Any) -> None:
+    with pytest.raises(ConfigurationError, match="must be a number of seconds above 0"):
+        KafkaSink("host:9092", topic="shop", confirm_s=confirm_s)
+
+
+@pytest.mark.parametrize("wrong", ["", None, 5])
+def test_a_sink_without_an_address_or_a_topic_is_refused(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"KafkaSink\(.*\): must be the address of a broker"):
+        KafkaSink(wrong, topic="shop")
+    with pytest.raises(ConfigurationError, match=r"RabbitSink\('amqp://host/'\): .* must be the name of its topic or"):
+        RabbitSink("amqp://host/", exchange=wrong)

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from actorium.errors import ConfigurationError
+from actorium.runtime.arguments import is_seconds
 from actorium.runtime.errors import ServiceUnavailable
 from actorium.store.raised import error_text
 from actorium.types import CloudEvent
@@ -29,10 +30,14 @@ class BrokerSink(ABC, Generic[C]):
     _library_name = ""
     _extra = ""
 
-    def __init__(self, address: str, confirm_s: float, options: dict[str, Any]) -> None:
+    def __init__(self, address: Any, place: Any, confirm_s: float, options: dict[str, Any]) -> None:
+        if not (isinstance(address, str) and address):
+            raise ConfigurationError(f"{type(self).__name__}({address!r}): must be the address of a broker")
         shown = f"{type(self).__name__}({_shown(address)!r})"
-        if confirm_s <= 0:
-            raise ConfigurationError(f"{shown}: confirm_s={confirm_s!r} must be above 0")
+        if not (isinstance(place, str) and place):
+            raise ConfigurationError(f"{shown}: {place!r} must be the name of its topic or exchange")
+        if not is_seconds(confirm_s) or confirm_s == 0:
+            raise ConfigurationError(f"{shown}: confirm_s={confirm_s!r} must be a number of seconds above 0")
         try:
             self._library = import_module(self._library_name)
         except ModuleNotFoundError as missing:
@@ -106,7 +111,7 @@ class RabbitSink(BrokerSink[tuple[Any, Any]]):
     confirm_s: how many seconds a confirmation may take.
     options: passed to `aio_pika.connect`, such as `ssl_context`.
 
-    Raises ConfigurationError without aio-pika.
+    Raises ConfigurationError without aio-pika, or if an argument is wrong.
     """
 
     _library_name = "aio_pika"
@@ -115,7 +120,7 @@ class RabbitSink(BrokerSink[tuple[Any, Any]]):
     def __init__(
         self, url: str, *, exchange: str, required: bool = True, confirm_s: float = _CONFIRM_S, **options: Any
     ) -> None:
-        super().__init__(url, confirm_s, options)
+        super().__init__(url, exchange, confirm_s, options)
         self._exchange = exchange
         self._required = required
 
@@ -157,14 +162,14 @@ class KafkaSink(BrokerSink[Any]):
     confirm_s: how many seconds a confirmation by all in-sync replicas may take.
     options: passed to `aiokafka.AIOKafkaProducer`, such as `security_protocol`.
 
-    Raises ConfigurationError without aiokafka.
+    Raises ConfigurationError without aiokafka, or if an argument is wrong.
     """
 
     _library_name = "aiokafka"
     _extra = "kafka"
 
     def __init__(self, servers: str, *, topic: str, confirm_s: float = _CONFIRM_S, **options: Any) -> None:
-        super().__init__(servers, confirm_s, options)
+        super().__init__(servers, topic, confirm_s, options)
         self._topic = topic
 
     async def _connect(self) -> Any:
@@ -195,5 +200,5 @@ class KafkaSink(BrokerSink[Any]):
 
 def _shown(address: str) -> str:
     """Return an address without its user and password."""
-    scheme, separator, rest = address.rpartition("://")
+    scheme, separator, rest = address.partition("://") if "://" in address else ("", "", address)
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
