@@ -79,10 +79,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     development: bool = False
 
     def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
+        for name, default in zip(self.__struct_fields__, self.__struct_defaults__, strict=True):
             value = getattr(self, name)
-            if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < math.inf:
-                raise ConfigurationError(f"Settings({name}={value!r}): must be a finite number above 0")
+            if isinstance(default, bool):
+                if not isinstance(value, bool):
+                    raise ConfigurationError(f"Settings({name}={value!r}): must be True or False")
+            elif isinstance(default, int | float):
+                if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+                    raise ConfigurationError(f"Settings({name}={value!r}): must be a finite number above 0")
+            elif not isinstance(value, type(default)):
+                raise ConfigurationError(f"Settings({name}={value!r}): must be a {type(default).__name__}")
         if self.hydration_backoff_max_s < self.hydration_backoff_s:
             raise ConfigurationError(
                 f"Settings(hydration_backoff_s={self.hydration_backoff_s!r}, "

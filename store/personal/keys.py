@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import blake2b
 from secrets import token_bytes, token_hex
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -33,6 +33,7 @@ def new_key(subject: str) -> SubjectKey:
     return SubjectKey(subject, token_hex(_ID_BYTES), token_bytes(KEY_BYTES))
 
 
+@runtime_checkable
 class KeyStore(Protocol):
     """Where the keys of subjects are kept: one key per subject.
 

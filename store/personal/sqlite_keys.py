@@ -66,8 +66,10 @@ class SQLiteKeys:
             db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_FORMAT}; COMMIT;")
 
         if not self.exists():
-            # Before SQLite, which would let others read it.
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            try:  # before SQLite, which would let others read it
+                os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            except OSError as error:
+                raise StoreUnavailable(f"{self.describe()} cannot be created: {error.strerror}") from error
             self._run(create)
 
     def new(self, subject: str) -> SubjectKey:
@@ -126,7 +128,7 @@ class SQLiteKeys:
                     self._db = self._connected()
                     self._file = os.open(self.path, os.O_RDONLY)
                 return work(self._db)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 raise StoreUnavailable(f"{self.describe()} cannot be used: {error}") from error
 
     def _connected(self) -> sqlite3.Connection:

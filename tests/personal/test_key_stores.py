@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
+from support.customers import Customer
 from support.postgres import new_log, schema_of
 
-from actorium.errors import StoreUnavailable
+from actorium import Runtime
+from actorium.errors import ConfigurationError, StoreUnavailable
 from actorium.personal import KeyStore, MemoryKeys, SQLiteKeys
 from actorium.store.personal.beside import keys_beside
 from actorium.store.postgresql.connections.keys import PostgreSQLKeys
@@ -130,6 +133,19 @@ def test_a_file_of_a_newer_release_and_a_damaged_one_are_refused(tmp_path: Path)
     (tmp_path / "keys").write_bytes(b"no database" * 100)
     with pytest.raises(StoreUnavailable, match="not a database"):
         keys.read("ada")
+
+
+def test_a_file_that_cannot_be_created_is_named(tmp_path: Path) -> None:
+    keys = SQLiteKeys(tmp_path / "none" / "keys")
+    keys.open()
+    with pytest.raises(StoreUnavailable, match="none/keys cannot be created: No such file or directory"):
+        keys.prepare()
+
+
+@pytest.mark.parametrize("keys", ["keys.db", 5, object()])
+def test_what_is_no_place_for_keys_is_refused(keys: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"is no KeyStore; for a file, write keys=SQLiteKeys\(…\)"):
+        Runtime([Customer], store="memory://", keys=keys)
 
 
 def test_a_server_that_cannot_be_reached_is_named() -> None:

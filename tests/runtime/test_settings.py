@@ -113,6 +113,13 @@ async def test_the_batch_size_follows_the_load_up_to_its_limits(settings: Settin
             assert 1 < max(batches) < 10
 
 
+@pytest.mark.parametrize("name", Settings.__struct_fields__)
+@pytest.mark.parametrize("value", [None, "5", []])
+def test_a_setting_of_another_type_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=rf"Settings\({name}="):
+        Settings(**{name: value})
+
+
 @pytest.mark.parametrize(
     "name",
     [name for name in Settings.__struct_fields__ if isinstance(getattr(Settings(), name), int | float)],

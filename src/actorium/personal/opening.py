@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from actorium.catalog import Catalog
 from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.settings import Settings
+from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore
 from actorium.store.personal.beside import keys_beside
 from actorium.store.personal.key_ring import KeyRing
@@ -19,10 +20,14 @@ def key_ring_of(catalog: Catalog, store: EventStore, keys: KeyStore | None, sett
     """Return the key ring of an application, not open; None if it has no personal data.
 
     keys: where the keys are; None: beside the log.
+
+    Raises ConfigurationError if that is no KeyStore.
     """
     if not catalog.personal:
         return None
     place = keys_beside(store) if keys is None else keys
+    if not isinstance(place, KeyStore):
+        raise ConfigurationError(f"keys={keys!r} is no KeyStore; for a file, write keys=SQLiteKeys(…)")
     return KeyRing(place, cache_s=settings.key_cache_s, cache_keys=settings.key_cache_size)
 
 
