@@ -1,6 +1,7 @@
 """`actorium export` and `import`: files and pipes, and what happens when one breaks or the command is stopped."""
 
 import asyncio
+import json
 import os
 import resource
 import signal
@@ -122,6 +123,17 @@ def _holds_events(db: Path) -> bool:
             return bool(connection.execute("SELECT count(*) FROM events").fetchone()[0])
     except sqlite3.OperationalError:
         return False  # not yet
+
+
+def test_an_import_from_the_future_is_told(log: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert output(capsys, "export", "sqlite:///bank.db", "--to-position", "2", "--out", "two.jsonl")[0] == 0
+    assert "later than this machine's clock" not in output(capsys, "import", "two.jsonl", "sqlite:///now.db")[2]
+    lines = [json.loads(line) for line in Path("two.jsonl").read_text().splitlines()]
+    lines = [{**line, "time": "9999-01-01T00:00:00Z"} for line in lines]
+    Path("two.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, _, err = output(capsys, "import", "two.jsonl", "sqlite:///later.db")
+    assert code == 0
+    assert "the log now ends at 9999-01-01T00:00:00+00:00, which is later than" in " ".join(err.split())
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from support.command_line import output
 from support.served import served_shop
 from support.shop import place, until
 
@@ -34,3 +35,10 @@ def test_the_page_of_a_log_is_served_read_only_until_ctrl_c(tmp_path: Path) -> N
                 urllib.request.urlopen(request, timeout=30)
             serving.send_signal(signal.SIGINT)
             assert serving.wait(30) == 130
+
+
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_number_that_is_no_port_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = output(capsys, "console", "--at", "shop.db", "--port", port)
+    assert code == 2
+    assert "must be a number from 0 to 65535" in err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from actorium.commands.json_report import STANDARD_STREAM, JsonFile, screen_besi
 from actorium.commands.problem import Interrupted, Problem, WrongUse, require_file
 from actorium.commands.screen import Screen
 from actorium.store.event_store import EventStore, Examinable
+from actorium.store.events import utc_of
 from actorium.store.urls import open_store
 from actorium.store.wording import counted
 
@@ -50,7 +52,7 @@ def import_(
     screen, store = screen_beside(json), open_store(log)
     with _lines(file) as lines:
         try:
-            done = asyncio.run(_import(screen, store, lines, stream_type))
+            done, end_us = asyncio.run(_import(screen, store, lines, stream_type))
         except WrongLine as wrong:
             name = "standard input" if file == STANDARD_STREAM else str(file)
             raise Problem(f"{name}, {wrong}; the events before it are in the log") from None
@@ -65,13 +67,19 @@ def import_(
         screen.note(
             f"{counted(done.moved, 'event')} got the time at the end of the log: times never decrease along a log"
         )
+    if done.written and end_us > time.time_ns() // 1_000:
+        screen.note(
+            f"the log now ends at {utc_of(end_us).isoformat()}, which is later than this machine's clock: until then, "
+            "every new event gets that time"
+        )
     if expect is not None and done.read != expect:
         raise Problem(
             f"the file holds {counted(done.read, 'event')}, not {expect:,}: it is incomplete, or another file"
         )
 
 
-async def _import(screen: Screen, store: EventStore, lines: BinaryIO, stream_type: str) -> Imported:
+async def _import(screen: Screen, store: EventStore, lines: BinaryIO, stream_type: str) -> tuple[Imported, int]:
+    """Import events; return the result, and the time of the last event of the log in microseconds."""
     if not isinstance(store, Examinable):
         raise WrongUse(f"nothing would be left of the import: {store.describe()}")
     said = 0
@@ -84,7 +92,8 @@ async def _import(screen: Screen, store: EventStore, lines: BinaryIO, stream_typ
 
     await store.open()
     try:
-        return await import_events(store, lines, told, stream_type=stream_type)
+        done = await import_events(store, lines, told, stream_type=stream_type)
+        return done, (await store.head()).recorded_us
     finally:
         await store.close()
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from actorium.commands.live.reach import LogPlace, log_at, opened
-from actorium.commands.problem import Problem
+from actorium.commands.problem import Problem, WrongUse
 from actorium.commands.screen import Screen
 from actorium.console import LogConsole
 from actorium.console.server import HEAD_BYTES_MAX, SmallServer
 from actorium.store.event_store import Examinable
 
 _HOST = "127.0.0.1"
+_PORT_MAX = 65_535
 
 
 def console(*, at: LogPlace, port: int = 8700) -> None:
@@ -25,6 +26,8 @@ def console(*, at: LogPlace, port: int = 8700) -> None:
     port
         The port of 127.0.0.1; 0 for any that is free.
     """
+    if not 0 <= port <= _PORT_MAX:
+        raise WrongUse(f"--port {port}: must be a number from 0 to {_PORT_MAX}")
     asyncio.run(_serve(log_at(at), port))
 
 
