@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from math import isfinite
 from typing import Literal, TypeVar
 
 from actorium.actors.annotations import is_proper_subclass, shown
@@ -18,6 +19,12 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _IN_FLIGHT_MAX = 4_096
 _ALL = ""
 L = TypeVar("L")
+
+
+def _is_number(value: object, kind: type[int] | type[float]) -> bool:
+    """Return whether a limit is a finite number, and a whole one if `kind` is int."""
+    kinds = int if kind is int else int | float
+    return isinstance(value, kinds) and not isinstance(value, bool) and isfinite(value)
 
 
 class Service:
@@ -59,10 +66,10 @@ class Service:
         self.publishes = frozenset(publishes)
         self._rate_limits = _by_service(name, "rate_limit", rate_limit)
         for one in self._rate_limits.values():
-            if one is not None and one <= 0:
+            if one is not None and not (_is_number(one, float) and one > 0):
                 raise ConfigurationError(f"Service({name!r}, rate_limit={rate_limit!r}): must be above 0, or None")
         self._in_flight_limits = _by_service(name, "max_in_flight", max_in_flight)
-        if any(one < 1 for one in self._in_flight_limits.values()):
+        if not all(_is_number(one, int) and one >= 1 for one in self._in_flight_limits.values()):
             raise ConfigurationError(f"Service({name!r}, max_in_flight={max_in_flight!r}): must be 1 or more")
 
     def rate_limit_of(self, service: str) -> float | None:
@@ -108,7 +115,7 @@ class RemoteService:
                 raise ConfigurationError(f"RemoteService({name!r}): {shown(event)} is not an Event")
         if start not in ("beginning", "now"):
             raise ConfigurationError(f'RemoteService({name!r}, start={start!r}): must be "beginning" or "now"')
-        if max_unanswered < 1:
+        if not (_is_number(max_unanswered, int) and max_unanswered >= 1):
             raise ConfigurationError(f"RemoteService({name!r}, max_unanswered={max_unanswered!r}): must be 1 or more")
         self.max_unanswered = max_unanswered
         self.commands = {command_type_of(command): command for command in commands}

@@ -321,6 +321,10 @@ async def test_stopping_answers_what_was_let_in_and_fails_what_waits() -> None:
         (lambda: Service("orders", bus="memory://x", rate_limit={"web": -1}), "rate_limit"),
         (lambda: Service("orders", bus="memory://x", max_in_flight={"a b": 1}), "max_in_flight={…}: a service's name"),
         (lambda: RemoteService("c", max_unanswered=0), "max_unanswered=0"),
+        (lambda: Service("orders", bus="memory://x", rate_limit="5"), "rate_limit='5'"),  # type: ignore[arg-type]
+        (lambda: Service("orders", bus="memory://x", rate_limit=float("nan")), "rate_limit=nan"),
+        (lambda: Service("orders", bus="memory://x", max_in_flight=1.5), "max_in_flight"),  # type: ignore[arg-type]
+        (lambda: RemoteService("c", max_unanswered=None), "max_unanswered=None"),  # type: ignore[arg-type]
         (lambda: RemoteService("", commands=[OpenCustomer]), "1 to 64 letters"),
         (lambda: RemoteService("c", commands=[Customer]), "is not a Command"),  # type: ignore[list-item]
         (lambda: RemoteService("c", events=[OpenCustomer]), "is not an Event"),  # type: ignore[list-item]
