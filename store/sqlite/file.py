@@ -92,6 +92,10 @@ class DatabaseFile:
             raise ConfigurationError(f"SQLiteStore needs the path of a file, not {text!r}; for memory use memory://")
         if "\0" in text:
             raise ConfigurationError(f"SQLiteStore needs the path of a file, but {text!r} contains a NUL")
+        try:
+            os.fsencode(text)
+        except UnicodeEncodeError:
+            raise ConfigurationError(f"SQLiteStore needs the path of a file, but {text!r} is not Unicode") from None
         self.path = os.path.realpath(text)
         self.engine = f"sqlite {sqlite3.sqlite_version}"
         self._lock = FileLock(self.path)
@@ -109,6 +113,12 @@ class DatabaseFile:
             raise ConfigurationError(f"cannot open {self.path}: there is no directory {directory}; create it first")
         if os.path.isdir(self.path):
             raise ConfigurationError(f"cannot open {self.path}: it is a directory, not a file")
+        try:
+            os.lstat(f"{self.path}-journal")  # the longest name of a file beside it
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise ConfigurationError(f"cannot open {self.path}: {error.strerror}") from error
 
     def acquire(self) -> None:
         """Take the write lock of the file; raise StoreInUse if another process, or this one, holds it.

@@ -184,6 +184,10 @@ async def test_a_missing_directory_is_named(tmp_path: Path) -> None:
         await SQLiteStore(tmp_path / "nowhere" / "log.db").open()
     with pytest.raises(ConfigurationError, match="it is a directory"):
         await SQLiteStore(tmp_path).open()
+    with pytest.raises(ConfigurationError, match=r"cannot open .*yyy: File name too long"):
+        await SQLiteStore(tmp_path / ("y" * 250)).open()
+    with pytest.raises(ConfigurationError, match=r"but '\\ud800.db' is not Unicode"):
+        SQLiteStore("\ud800.db")
 
 
 @pytest.mark.asyncio
