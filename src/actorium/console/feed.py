@@ -125,10 +125,10 @@ class LiveFeed:
 
     async def _sample_all(self) -> None:
         loop = asyncio.get_running_loop()
-        self._position = (await self._store.head()).position
-        self._rates_since(SAMPLE_EVERY_S)
-        last = loop.time()
         try:
+            self._position = (await self._store.head()).position
+            self._rates_since(SAMPLE_EVERY_S)
+            last = loop.time()
             while True:
                 due = loop.time() + SAMPLE_EVERY_S
                 await asyncio.sleep(SAMPLE_EVERY_S)
