@@ -125,7 +125,7 @@ class Runtime(RuntimeReading):
         self._node = (
             None
             if cluster is None
-            else ClusterNode(cluster, self._environment, node_description(self._catalog, service))
+            else ClusterNode(cluster, self._environment, node_description(self._catalog, service, settings))
         )
         if cluster is not None and read_only:
             raise ConfigurationError("Runtime(cluster=…, read_only=True): a node writes; leave one of them out")

@@ -26,6 +26,7 @@ from actorium.runtime.read_side import ReadSide
 from actorium.runtime.services.events.feeds import ServiceFeeds
 from actorium.runtime.services.link import ServiceLink
 from actorium.runtime.services.service import Service
+from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import Counters
 from actorium.sagas.execution.agenda_run import AGENDA
 from actorium.sagas.execution.saga_engine import SagaEngine
@@ -131,7 +132,7 @@ def assembled(
     return Components(engine, reads, sagas, cases, watch, services, node, placed, chain, schedules)
 
 
-def node_description(catalog: Catalog, service: Service | None) -> NodeDescription:
+def node_description(catalog: Catalog, service: Service | None, settings: Settings) -> NodeDescription:
     """Return what a runtime with these parts can do as a node."""
     aggregates = [*catalog.aggregates, *catalog.own_aggregates]
     commands = {
@@ -139,10 +140,11 @@ def node_description(catalog: Catalog, service: Service | None) -> NodeDescripti
         for aggregate in aggregates
         for command in aggregate.__definition__.handlers
     }
-    return NodeDescription("", reads_of(catalog.codec.shapes), commands, frozenset(_followers(catalog, service)))
+    followers = _followers(catalog, service, settings)
+    return NodeDescription("", reads_of(catalog.codec.shapes), commands, frozenset(followers))
 
 
-def _followers(catalog: Catalog, service: Service | None) -> list[str]:
+def _followers(catalog: Catalog, service: Service | None, settings: Settings) -> list[str]:
     """Return the names of the followers of the log that run on one node at a time."""
     projections = [one.__definition__ for one in catalog.projections]
     names = [checkpoint_name(one.name, one.version) for one in projections if one.has_tables]
@@ -153,4 +155,5 @@ def _followers(catalog: Catalog, service: Service | None) -> list[str]:
     if service is not None:
         names += [f"publish {service.name}"] if service.publishes else []
         names += [f"inbox {remote.name}" for remote in catalog.inbox_streams]
+    names += [CHAIN] if settings.hash_chain else []
     return [*names, AGENDA]
