@@ -11,7 +11,7 @@ from actorium.actors.actor import Actor
 from actorium.actors.commands import Command, CommandHandler, command_type_of
 from actorium.actors.fingerprint import encode_any_keys
 from actorium.actors.kind import ActorKind
-from actorium.store.errors import ConfigurationError, InvalidCommand, UnknownEventType
+from actorium.store.errors import InvalidCommand, UnknownEventType
 from actorium.store.events import as_json
 from actorium.store.raised import let_through, text_of
 from actorium.store.shapes.storable import decoders_of
@@ -24,7 +24,7 @@ class CommandForm(NamedTuple):
     decode: Callable[[bytes], Any]
 
 
-class CommandUnknown(ConfigurationError):
+class CommandUnknown(Exception):
     """The code of this node does not handle a command of another node, or not all of its fields."""
 
 

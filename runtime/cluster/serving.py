@@ -156,12 +156,14 @@ class Serving:
         try:
             more = self._directory.may_send_more(peer, f"{ask.stream_type}/{ask.type}")
             command, handler = self._wire.decode(ask.stream_type, ask.type, bytes(ask.fields), may_have_more=more)
+        except CommandUnknown as unknown:
+            if self._give_away(shard_of(ask.stream_type, _to_of(ask)), peer):
+                self._reply_moved(peer, ask.number, 0)
+            else:
+                error = ConfigurationError(str(unknown))
+                self._send(peer, encode_message(answer_of(ask.number, ask.stream_type, error)))
+            return
         except ActoriumError as error:
-            if isinstance(error, CommandUnknown):
-                if self._give_away(shard_of(ask.stream_type, _to_of(ask)), peer):
-                    self._reply_moved(peer, ask.number, 0)
-                    return
-                error = ConfigurationError(error.message)
             self._send(peer, encode_message(answer_of(ask.number, ask.stream_type, error)))
             return
         directory = self._directory

@@ -98,7 +98,10 @@ class PostgreSQLKeys:
                 )
             return {row[0]: SubjectKey(*row) for row in rows}
 
-        stored = self._run(insert())
+        try:
+            stored = self._run(insert())
+        except _NoTable as error:
+            raise StoreUnavailable(str(error)) from error
         return [stored[key.subject] for key in keys]
 
     def destroy(self, subject: str) -> SubjectKey | None:
@@ -151,7 +154,7 @@ class PostgreSQLKeys:
             await connection.close()
 
 
-class _NoTable(StoreUnavailable):
+class _NoTable(Exception):
     """No key was ever stored."""
 
 
