@@ -151,7 +151,7 @@ def test_quick_starts_no_unknown_run_if_the_longest_so_far_would_end_too_late(
         now[0] += 20.0
         return RIGHT
 
-    report = carried_out(SuitePlan(select(["cold-start", "replay", "sagas"]), rounds=1, quick=True), measure)
+    report = carried_out(SuitePlan(select(["cold-start", "replay", "recovery"]), rounds=1, quick=True), measure)
     assert len(report.results) == 2  # a third one would end after 60 s
     assert [one.why for one in report.not_run] == ["no time left"]
 

@@ -198,8 +198,8 @@ def _write(report: BenchmarkReport, json: Path | None, html: Path | None, markdo
         if file is not None:
             try:
                 write_text(written(report), file)
-            except OSError as error:
-                complaints.append(f"cannot write {file}: {error.strerror}")
+            except Problem as problem:
+                complaints.append(str(problem))
     return complaints
 
 
