@@ -1,7 +1,8 @@
 """`ServiceLink`: connects a runtime, or a client, with the other services on a bus.
 
 It opens and closes the bus, tells others what this service offers and uses, and passes what comes in to where it
-belongs: frames with commands to the door, replies to the peer that asked, contracts to the comparison.
+belongs: frames with commands to the door, replies to the peer that asked, contracts to the comparison. Questions about
+logs go their own way.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from actorium.runtime.messages.frames import AskMessage, decode_frame
 from actorium.runtime.services.contracts import Contract, contract_of, problems_between
 from actorium.runtime.services.door import Door
 from actorium.runtime.services.peer import Peer
+from actorium.runtime.services.questions import Questions
 from actorium.runtime.services.service import RemoteService, Service
 from actorium.runtime.services.statistics import GuestStatistics, ServiceStatistics
 from actorium.runtime.services.subjects import HELLO, asks_to, replies_to
@@ -37,12 +39,19 @@ from actorium.store.source import Source
 
 log = logger("actorium.services")
 
+LISTENERS_MAX = 1_000
+"""So many services that take events of this one in are known at a time; others are not asked about their logs."""
+
 
 class Hello(msgspec.Struct, frozen=True):
-    """A service that says what it offers and uses; `asks` whether others are to do the same."""
+    """A service that says what it offers and uses; `asks` whether others are to do the same.
+
+    has_log: whether it has a log, which a client does not.
+    """
 
     contract: Contract
     asks: bool
+    has_log: bool = True
 
 
 _decode_hello = msgspec.json.Decoder(Hello).decode
@@ -84,6 +93,8 @@ class ServiceLink(Component):
         self._ended = asyncio.Event()
         self._is_open = False
         self._problems: dict[str, list[str]] = {}
+        self._listeners: dict[str, frozenset[str]] = {}
+        self.questions = Questions(bus, name, self._instance, self._exchanges_with)
 
     def let_in(self, door: Door) -> None:
         """Take commands of other services in through a door, from the start of this component on."""
@@ -99,6 +110,18 @@ class ServiceLink(Component):
     def peers(self) -> Mapping[str, Peer]:
         """The other services by name."""
         return self._peers
+
+    @property
+    def listeners(self) -> Mapping[str, frozenset[str]]:
+        """The services that were on the bus and take events of this one in, with the types of these events."""
+        return self._listeners
+
+    def _exchanges_with(self, name: str) -> bool:
+        """Return whether another service may cause anything here: by its events, or by a command."""
+        if self._service is None:
+            return False
+        senders = self._service.accepts.values()
+        return name in self._peers or any(names is None or name in names for names in senders)
 
     @property
     def commands(self) -> Mapping[str, type[Command]]:
@@ -163,6 +186,8 @@ class ServiceLink(Component):
             self._by_command.update(dict.fromkeys(remote.commands.values(), peer))
         await self._bus.subscribe(f"{replies_to(self._name, self._instance)}.>", self._take_reply)
         await self._bus.subscribe(HELLO, self._take_hello)
+        if self._service is not None:
+            await self.questions.prepare()
         await self._bus.open(self._name, self)
         self._is_open = True
         self._greet(asks=True)
@@ -174,11 +199,13 @@ class ServiceLink(Component):
         tasks.start_soon(self._run)
         if self._door is not None and self._service is not None:
             self._asks = await self._bus.subscribe(asks_to(self._name, "*"), self._door.take, group=self._name)
+            await self.questions.start()
 
     async def stop(self) -> None:
         """Take no more commands, and answer those that were let in."""
         if self._asks is not None:
             await self._asks.cancel()
+        await self.questions.stop()
         if self._door is not None:
             await self._door.close()
 
@@ -192,6 +219,7 @@ class ServiceLink(Component):
                 peer.close(closed)
             if self._door is not None:
                 self._door.end()
+            self.questions.end()
             with anyio.CancelScope(shield=True):
                 await self._bus.close()
 
@@ -247,7 +275,9 @@ class ServiceLink(Component):
     # --- contracts ------------------------------------------------------------------------------------------------
 
     def _greet(self, *, asks: bool) -> None:
-        task = asyncio.get_running_loop().create_task(self._publish_hello(Hello(self._contract, asks)))
+        task = asyncio.get_running_loop().create_task(
+            self._publish_hello(Hello(self._contract, asks, self._service is not None))
+        )
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def _publish_hello(self, hello: Hello) -> None:
@@ -277,6 +307,9 @@ class ServiceLink(Component):
             peer.met(problems_between(self._contract, other))
         if self._name in other.uses:
             self._compared(other)
+            self._listeners.pop(other.service, None)
+            if hello.has_log and other.uses[self._name].events and len(self._listeners) < LISTENERS_MAX:
+                self._listeners[other.service] = frozenset(other.uses[self._name].events)
         if hello.asks and (peer is not None or self._name in other.uses):
             self._greet(asks=False)
 

@@ -15,8 +15,13 @@ def asks_to(service: str, sender: str) -> str:
 
 
 def sender_of(subject: str) -> str:
-    """Return who publishes to a subject of `asks_to`."""
+    """Return who publishes to a subject of `asks_to` or `questions_to`."""
     return subject.rpartition(".")[2]
+
+
+def questions_to(service: str, sender: str) -> str:
+    """Return where one service asks another about its log."""
+    return f"actorium.questions.{service}.{sender}"
 
 
 def replies_to(service: str, instance: str) -> str:

@@ -136,7 +136,7 @@ class Runtime(RuntimeReading):
         self._submissions = Submissions(self._running_sagas)
         self._schedules = Schedules(self._running_schedules, self._source)
         self._corrections = Corrections(
-            self._environment, self._catalog, self._running_cases, service=service, is_node=cluster is not None
+            self._environment, self._catalog, self._running_cases, service, link, is_node=cluster is not None
         )
         self._operators = Operators(self._running, self._source, self._default_timeout_s)
 

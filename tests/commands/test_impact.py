@@ -30,6 +30,9 @@ def test_the_command_reports_what_was_touched(tmp_path: Path, capsys: pytest.Cap
         assert "caused events" in err
         assert html.read_text(encoding="utf-8").startswith("<!doctype html>")
         assert output(capsys, "impact", app)[0] == 2
+        assert output(capsys, "impact", "--event", "bank.transfer/t-1/1")[0] == 2
+        assert output(capsys, "impact", app, "--at", "bank.db", "--event", "bank.transfer/t-1/1")[0] == 2
+        assert output(capsys, "impact", "--at", "bank.db", "--html", str(html), "--event", "a/b/1")[0] == 2
         assert output(capsys, "impact", app, "--stream", "a")[0] == 2
         assert output(capsys, "impact", app, "--header", "a")[0] == 2
         assert output(capsys, "impact", app, "--where", "a")[0] == 2

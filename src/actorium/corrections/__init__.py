@@ -9,6 +9,7 @@ from actorium.corrections.impact.report import (
     TouchedEvent,
     TouchedFollower,
     TouchedProjection,
+    TouchedService,
     TouchedStream,
 )
 from actorium.corrections.impact.selection import Selection
@@ -34,6 +35,7 @@ __all__ = [
     "TouchedEvent",
     "TouchedFollower",
     "TouchedProjection",
+    "TouchedService",
     "TouchedStream",
     "WhatIf",
     "correct",

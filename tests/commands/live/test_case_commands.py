@@ -9,9 +9,11 @@ import pytest
 from support.command_line import output
 from support.correcting import PARTS, Bookings, open_account
 from support.served import Served, served
+from support.shop_parts import Order, PlaceOrder, customers
 
 from actorium import Runtime
 from actorium.examples.bank.domain import Account
+from actorium.services import Service
 
 WRONG = "bank.account/a/2"
 DB = ("--at", "bank.db")
@@ -53,6 +55,25 @@ def test_a_wrong_amount_is_corrected_from_the_command_line(bank: Served, capsys:
     assert "a typing error" in Path("case.html").read_text()
     code, out, _ = output(capsys, "events", "tail", "--type", "operator.acted", "--count", "50", *DB)
     assert "cases.apply" in out
+
+
+def test_a_running_application_shows_what_its_events_touched_in_other_services(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    service = Service("orders", bus=f"memory://{tmp_path}")
+    with served(Runtime([Order, customers()], store=f"sqlite:///{tmp_path}/bank.db", service=service)) as orders:
+        orders.do(orders.runtime.send(PlaceOrder("o-1", "ann", 5)))
+        code, out, _ = output(capsys, "impact", "--event", "Order/o-1/1", *DB)
+        assert (code, "1  selected events" in out) == (0, True)
+        away = "service customers did not answer: it is not on the bus, or does not know the question"
+        assert out.splitlines()[-1] == away
+        found = json.loads(output(capsys, "impact", "--event", "Order/o-1/1", *DB, "--json", "-")[1])
+        assert [(one["name"], one["counts"]) for one in found["services"]] == [("customers", {})]
+        assert output(capsys, "cases", "open", "c-1", "--event", "Order/o-1/1", *WHY)[0] == 0
+        assert output(capsys, "cases", "impact", "c-1", *DB)[1].splitlines()[-1] == away
+    code, _, err = output(capsys, "impact", "--event", "Order/o-1/1", *DB)
+    assert (code, "cannot be reached" in err) == (1, True)
 
 
 def test_many_events_come_from_files_and_a_plan_has_every_kind_of_entry(

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from actorium.commands.corrections.selecting import SelectionOptions, chosen_events, with_object
 from actorium.commands.json_report import JsonFile, screen_beside, write_json, write_text
-from actorium.commands.live.output import print_rows
+from actorium.commands.live.output import print_impact, print_rows
 from actorium.commands.live.reach import Reason, Where, reached
 from actorium.commands.problem import Problem, WrongUse, require_place_for_report
 from actorium.commands.screen import Screen
@@ -82,11 +82,7 @@ def impact(id: CaseId, /, *, where: Where, json: JsonFile = None) -> None:
         found = application.get("case/impact", ImpactView, id=id)
     if json is not None:
         write_json(found, json)
-    for name, number in found.counts.items():
-        if number:
-            screen.say(f"{number:>12,}  {name}")
-    for line in found.tree[:_LINES]:
-        screen.say(line)
+    print_impact(screen, found.counts, found.tree[:_LINES], found.services)
 
 
 def report(id: CaseId, /, *, where: Where, json: JsonFile = None, html: Path | None = None) -> None:

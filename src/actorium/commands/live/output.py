@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from actorium.commands.json_report import screen_beside, write_json
 from actorium.commands.problem import Problem
 from actorium.commands.screen import Screen
 from actorium.console.api.views import ActionOutcome, ActionReport, EventView
+from actorium.corrections.impact.report import TouchedService
 
 
 def when(time: datetime | None) -> str:
@@ -33,6 +34,20 @@ def print_rows(screen: Screen, columns: Sequence[str], rows: Iterable[Sequence[s
     for number, line in enumerate(lines):
         text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         screen.say(text.rstrip(), style="bold" if number == 0 else None)
+
+
+def print_impact(
+    screen: Screen, counts: Mapping[str, int], tree: Iterable[str], services: Iterable[TouchedService]
+) -> None:
+    """Print what some events touched, here and in other services."""
+    for name, number in counts.items():
+        if number:
+            screen.say(f"{number:>12,}  {name}")
+    for line in tree:
+        screen.say(line)
+    for one in services:
+        for line in one.lines():
+            screen.say(line)
 
 
 def report_action(report: ActionReport, json: Path | None) -> None:

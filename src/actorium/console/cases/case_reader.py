@@ -159,4 +159,5 @@ def _impact_view(impact: Impact) -> ImpactView:
         for one in impact.projections
     ]
     tree = list(impact.tree(LINES_MAX))
-    return ImpactView(impact.head, dict(impact.counts()), tree, projections, list(impact.followers))
+    followers, services = list(impact.followers), list(impact.services)
+    return ImpactView(impact.head, dict(impact.counts()), tree, projections, followers, services)

@@ -8,7 +8,7 @@ import msgspec
 
 from actorium.console.api.queries import Limit, Position, Reason
 from actorium.correction_case import AppliedCorrection, SkipMark
-from actorium.corrections.impact.report import TouchedFollower
+from actorium.corrections.impact.report import TouchedFollower, TouchedService
 from actorium.corrections.what_if.differences import WhatIf
 
 LINES_MAX = 1_000
@@ -190,6 +190,7 @@ class ImpactView(msgspec.Struct, frozen=True):
 
     counts: how much of each kind.
     tree: the events as indented lines, each below its cause; at most 1,000.
+    services: the other services that were asked, each with its answer.
     """
 
     head: int
@@ -197,3 +198,4 @@ class ImpactView(msgspec.Struct, frozen=True):
     tree: list[str]
     projections: list[ImpactProjection]
     followers: list[TouchedFollower]
+    services: list[TouchedService] = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any
 
+import msgspec
+
 from actorium.actors.commands import Command, checked_id, checked_text
 from actorium.actors.errors import AlreadyExists, Rejected
 from actorium.catalog import Catalog
@@ -27,7 +29,8 @@ from actorium.corrections.cases.report import CaseReport, report_of
 from actorium.corrections.cases.restart import restart
 from actorium.corrections.cases.scenario import scenario_of
 from actorium.corrections.cases.services import CaseServices
-from actorium.corrections.impact.examination import examine
+from actorium.corrections.impact.examination import examined
+from actorium.corrections.impact.other_services import SERVICE_S, OtherServices
 from actorium.corrections.impact.report import Impact
 from actorium.corrections.impact.selection import Selection, selected
 from actorium.corrections.what_if.differences import WhatIf
@@ -38,6 +41,7 @@ from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.processors.outlet import Outlet
 from actorium.runtime.processors.reactions import reaction_of
 from actorium.runtime.projections.projection import Projection
+from actorium.runtime.services.link import ServiceLink
 from actorium.runtime.services.service import Service
 from actorium.sagas.model.saga import Saga
 from actorium.store.errors import ConfigurationError, InvalidCommand
@@ -63,8 +67,9 @@ class Cases:
         environment: RuntimeEnvironment,
         catalog: Catalog,
         running: Callable[[], CaseServices],
-        *,
         service: Service | None,
+        link: ServiceLink | None,
+        *,
         is_node: bool,
     ) -> None:
         self._service = service
@@ -73,6 +78,7 @@ class Cases:
         self._store = environment.store
         self._catalog = catalog
         self._running = running
+        self._others = None if link is None else OtherServices(self._store, catalog, link, running)
 
     async def open(
         self, selection: Selection, *, by: str, reason: str, id: str | None = None, hold: bool = False
@@ -116,7 +122,15 @@ class Cases:
     async def impact_of(self, id: str) -> Impact:
         """Return what the events of a case touched."""
         case = await self.get(id)
-        return await examine(self._store, self._catalog, Selection(events=case.events), self._service)
+        return await self._impact(Selection(events=case.events), SERVICE_S)
+
+    async def _impact(self, selection: Selection, services_timeout_s: float) -> Impact:
+        """Return what some events touched here, and in the services around."""
+        self._running()
+        found = await examined(self._store, self._catalog, selection, self._service)
+        if self._others is None:
+            return found.impact
+        return msgspec.structs.replace(found.impact, services=await self._others.touched(found, services_timeout_s))
 
     async def plan(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.hydration import replay
@@ -33,25 +33,42 @@ _SUBSCRIPTION = "subscription "
 _ALL_CHECKPOINTS = "SELECT name, position FROM checkpoints ORDER BY name"
 
 
+class Examined(NamedTuple):
+    """What some events touched in one log.
+
+    parts: the touched events, each with the events that today's code reads in its place.
+    """
+
+    impact: Impact
+    parts: Sequence[tuple[TouchedEvent, Sequence[RecordedEvent[Event]]]]
+
+
 async def examine(store: EventStore, catalog: Catalog, selection: Selection, service: Service | None = None) -> Impact:
-    """Return what the selected events touched; the store is open, and nothing in it changes.
+    """Return what the selected events touched in this log; the store is open, and nothing in it changes.
 
     service: what the application is to other services.
 
     Raises NotFound for an id that names no event, and UnreadableEvent for an event that cannot be read.
     """
+    return (await examined(store, catalog, selection, service)).impact
+
+
+async def examined(store: EventStore, catalog: Catalog, selection: Selection, service: Service | None) -> Examined:
+    """Return what `examine` returns, with the events."""
     head = (await store.head()).position
     chosen = await selected(store, catalog.codec, selection)
     caused = await closure(store, catalog.codec, chosen)
     records = caused.in_order()
-    recorded = [one for record in records for one in catalog.codec.recorded(record)]
-    return Impact(
+    parts = [(_touched_event(record, caused), catalog.codec.recorded(record)) for record in records]
+    recorded = [one for _, read in parts for one in read]
+    impact = Impact(
         head,
-        [_touched_event(record, caused) for record in records],
+        [event for event, _ in parts],
         await _Streams(store, catalog).touched(records),
         [await _touched_projection(store, projection, recorded) for projection in _handling(catalog, recorded)],
         await _followers(store, catalog, recorded, service),
     )
+    return Examined(impact, parts)
 
 
 def _touched_event(record: EncodedRecord, caused: Caused) -> TouchedEvent:

@@ -77,7 +77,7 @@ class TouchedFollower(msgspec.Struct, frozen=True):
     """A follower of the log with effects outside: a reaction, an outlet, a durable subscription, or the publisher.
 
     The publisher makes events available to other services; its name is that of this service. What they did because of
-    an event is in their logs: ask each of them for the impact of `Selection(causes=["<this service>:<event id>"])`.
+    an event is in their logs: `Impact.services`.
 
     events: the touched events that it follows.
     handled: how many of them it is past: carried out, published or read.
@@ -89,11 +89,50 @@ class TouchedFollower(msgspec.Struct, frozen=True):
     handled: int
 
 
+class TouchedService(msgspec.Struct, frozen=True):
+    """Another service in which touched events may have caused something, and its answer.
+
+    asked: the number of event ids about which it was asked.
+    problem: why it did not answer, or not about everything; empty if it did.
+    counts: what it found in its log, by kind, without what is 0. What events of several questions touched counts once
+        for each; a question is about 1,000 events.
+    tree: the events that were caused there, as indented lines, each below its cause; at most 40.
+    services: of the services that it asked in turn, those that found something or did not answer.
+    """
+
+    name: str
+    asked: int
+    problem: str = ""
+    counts: Mapping[str, int] = {}
+    tree: Sequence[str] = ()
+    services: Sequence[TouchedService] = ()
+
+    def lines(self, depth: int = 0) -> Iterator[str]:
+        """Yield the answer as indented lines, with those of the services that it asked."""
+        space = "  " * depth
+        found = ", ".join(f"{number:,} {kind}" for kind, number in self.counts.items())
+        if found or not self.problem:
+            yield f"{space}service {self.name}: {found or 'nothing'}"
+        if self.problem:
+            yield f"{space}service {self.name} did not answer: {self.problem}"
+        yield from (f"{space}  {line}" for line in self.tree)
+        for one in self.services:
+            yield from one.lines(depth + 1)
+
+    def with_those_beyond(self) -> Iterator[TouchedService]:
+        """Yield this service and those that it asked in turn."""
+        yield self
+        for one in self.services:
+            yield from one.with_those_beyond()
+
+
 class Impact(msgspec.Struct, frozen=True):
     """What some events touched: the events that they caused, and everything that these events reached.
 
     head: the end of the log when it was examined.
     events: the selected events and those that they caused, directly or not, in log order.
+    services: the other services that were asked what these events caused in their logs. A log that is read while its
+        application does not run asks nobody.
     """
 
     head: int
@@ -101,6 +140,7 @@ class Impact(msgspec.Struct, frozen=True):
     streams: Sequence[TouchedStream] = ()
     projections: Sequence[TouchedProjection] = ()
     followers: Sequence[TouchedFollower] = ()
+    services: Sequence[TouchedService] = ()
 
     @property
     def selected(self) -> int:
@@ -115,6 +155,7 @@ class Impact(msgspec.Struct, frozen=True):
     def counts(self) -> Mapping[str, int]:
         """Return how much of each kind was touched."""
         kinds = [stream.kind for stream in self.streams]
+        services = [one for asked in self.services for one in asked.with_those_beyond()]
         return {
             "selected events": self.selected,
             "caused events": self.caused,
@@ -130,6 +171,8 @@ class Impact(msgspec.Struct, frozen=True):
             "events read by subscriptions": self._past("subscription"),
             "events published to services": self._past("publisher"),
             "events of other services": sum(one.events for one in self.streams if one.kind == "inbox"),
+            "other services touched": len({one.name for one in services if one.counts}),
+            "services without a full answer": len({one.name for one in services if one.problem}),
         }
 
     def _past(self, kind: str) -> int:

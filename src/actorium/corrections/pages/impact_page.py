@@ -18,6 +18,7 @@ def impact_page(impact: Impact) -> str:
         impact=impact,
         counts=[(name, f"{number:,}") for name, number in impact.counts().items()],
         tree=list(impact.tree()),
+        services=[line for one in impact.services for line in one.lines()],
         followers=[(one.kind, one.name, one.events, one.handled) for one in impact.followers],
         projections=[_projection_row(one) for one in impact.projections],
         streams=[

@@ -130,7 +130,16 @@ function Impact({ id }) {
       { name: "outside", cell: (row) => `${row.kind} ${row.name}` },
       { name: "events", kind: "number", cell: (row) => number(row.events) },
       { name: "handled", kind: "number", cell: (row) => number(row.handled) },
-    ]} />`}</section>`;
+    ]} />`}
+    ${value.services.length > 0 && html`<h2>Other services</h2><${TouchedServices} services=${value.services} />`}</section>`;
+}
+
+function TouchedServices({ services }) {
+  return services.map((one) => html`<p><b>${one.name}</b>${" "}
+    ${one.problem ? html`<span class="bad">did not answer: ${one.problem}</span>` : ""}${" "}
+    ${Object.entries(one.counts).map(([kind, count]) => `${number(count)} ${kind}`).join(", ") || (one.problem ? "" : "nothing")}</p>
+    ${one.tree.length > 0 && html`<pre class="lines">${one.tree.join("\n")}</pre>`}
+    ${one.services.length > 0 && html`<${TouchedServices} services=${one.services} />`}`);
 }
 
 function Report({ id, tick }) {
