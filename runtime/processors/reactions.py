@@ -40,6 +40,7 @@ def react(
     concurrency: int = 8,
     name: str = "",
     hold_s: float = 0.0,
+    rerun: bool = False,
 ) -> Callable[[F], F]:
     """Mark an async function that has an external effect in response to events; it runs at least once for each event.
 
@@ -53,6 +54,7 @@ def react(
     concurrency: the number of streams handled concurrently, at least 1.
     name: the name under which its progress is saved; by default the function's name.
     hold_s: how many seconds an event waits before the function runs; until then, `Processor.recall` can take it back.
+    rerun: whether a correction case may run the function again, under another key, for events that it has handled.
 
     Raises ConfigurationError for invalid arguments and for a function that is not async.
     """
@@ -68,7 +70,7 @@ def react(
         if not _is_async(function):
             raise ConfigurationError(f"{shown} is not async: write `async def`, or make it a projection")
         handler = read_handler(function, shown, names, extras=(RecordedEvent, IdempotencyKey), skip_self=False)
-        reaction = Reaction(name or function.__name__, handler, on_replay, retry or Retry(), concurrency, hold_s)
+        reaction = Reaction(name or function.__name__, handler, on_replay, retry or Retry(), concurrency, hold_s, rerun)
         setattr(function, _REACTION, reaction)
         return function
 
@@ -79,7 +81,14 @@ class Reaction:
     """The declarations of `@react` for a function."""
 
     def __init__(
-        self, name: str, handler: EventHandler, on_replay: OnReplay, retry: Retry, concurrency: int, hold_s: float
+        self,
+        name: str,
+        handler: EventHandler,
+        on_replay: OnReplay,
+        retry: Retry,
+        concurrency: int,
+        hold_s: float,
+        may_rerun: bool,
     ) -> None:
         self.name = name
         self.handler = handler
@@ -87,6 +96,16 @@ class Reaction:
         self.retry = retry
         self.concurrency = concurrency
         self.hold_s = hold_s
+        self.may_rerun = may_rerun
+
+    def key(self, recorded: RecordedEvent[Event], prefix: str = "") -> str:
+        """Return the idempotency key of the effect of one event."""
+        place = f"{recorded.stream_type}:{recorded.stream_id}:{recorded.version}:{recorded.part}"
+        return bounded(f"{prefix}{self.name}:{place}")
+
+    async def call(self, recorded: RecordedEvent[Event], key: str) -> None:
+        """Call the function with one event."""
+        await self.handler.method(*arguments(self.handler, recorded, {IdempotencyKey: key}))
 
 
 def reaction_of(candidate: object) -> Reaction | None:
@@ -130,13 +149,11 @@ class ReactionWork:
         """Call the function with one event, unless it is a replay to skip."""
         if recorded.position <= self._replay_up_to and self._reaction.on_replay == "skip":
             return
-        place = f"{recorded.stream_type}:{recorded.stream_id}:{recorded.version}:{recorded.part}"
-        key = bounded(f"{self._reaction.name}:{place}")
-        handler = self._reaction.handler
+        key = self._reaction.key(recorded)
         metadata = recorded.metadata
         inheriting = because_of(metadata.flow_id, recorded.event_id, metadata.headers)
         with effect(key if recorded.position > self._derives_after else ""), inheriting:
-            await handler.method(*arguments(handler, recorded, {IdempotencyKey: key}))
+            await self._reaction.call(recorded, key)
 
     async def prepare(self) -> None:
         """Find where to continue; for a reaction that is new to this log, existing events are a replay."""

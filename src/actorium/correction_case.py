@@ -7,7 +7,7 @@ the first three to "cancelled"; a new plan takes an approval back; what was appl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -17,8 +17,6 @@ from actorium.actors.errors import Rejected
 from actorium.store.events import Event
 
 CORRECTION = "actorium.correction"
-
-
 NOTHING = msgspec.Raw(b"null")
 
 
@@ -79,6 +77,7 @@ class PlanCase(Command):
     corrections: tuple[PlannedCorrection, ...] = ()
     marks: tuple[SkipMark, ...] = ()
     repairs: tuple[str, ...] = ()
+    reruns: dict[str, tuple[str, ...]] = {}
 
 
 class RecordDryRun(Command):
@@ -110,6 +109,15 @@ class RecordRepair(Command):
     projection: str
     rows: int
     rebuilt: bool
+
+
+class RecordRerun(Command):
+    """Record the outcome of a reaction that was run again for an event."""
+
+    reaction: str
+    event: str
+    position: int
+    error: str
 
 
 class RecordSaga(Command):
@@ -146,7 +154,7 @@ class CaseOpened(Event):
 
 
 class CasePlanned(Event):
-    """What will be done: corrections, marks and repairs of projections."""
+    """What will be done: corrections, marks, repairs of projections, and reactions that run again for some events."""
 
     event_type = "correction.planned"
 
@@ -154,6 +162,7 @@ class CasePlanned(Event):
     corrections: tuple[PlannedCorrection, ...]
     marks: tuple[SkipMark, ...]
     repairs: tuple[str, ...]
+    reruns: dict[str, tuple[str, ...]] = {}
 
 
 class DryRunRecorded(Event):
@@ -196,6 +205,17 @@ class ProjectionRepaired(Event):
     rebuilt: bool
 
 
+class ReactionRerun(Event):
+    """A reaction was run again for an event at a position; `error` is empty if it succeeded."""
+
+    event_type = "correction.reaction_rerun"
+
+    reaction: str
+    event: str
+    position: int
+    error: str = ""
+
+
 class SagaSettled(Event):
     """A person decided what becomes of a saga that the wrong events touched."""
 
@@ -234,6 +254,7 @@ class CorrectionCase(Aggregate):
     opened_by, reason: who opened it, and why.
     approved_by: who approved its present plan.
     repaired: the projections of the plan that are repaired.
+    reruns, rerun: the events by reaction that runs again, and the error of each by reaction and event; empty for none.
     sagas: what was decided about sagas, by the name of their stream.
     """
 
@@ -251,6 +272,8 @@ class CorrectionCase(Aggregate):
     approved_by: str = ""
     outcomes: tuple[AppliedCorrection, ...] = ()
     repaired: tuple[str, ...] = ()
+    reruns: Mapping[str, tuple[str, ...]] = {}
+    rerun: Mapping[str, Mapping[str, str]] = {}
     sagas: Mapping[str, str] = {}
     closed_by: str = ""
 
@@ -261,7 +284,7 @@ class CorrectionCase(Aggregate):
     @decide
     def plan(self, command: PlanCase) -> CasePlanned:
         self._require(*_BEFORE_APPLYING)
-        return CasePlanned(command.by, command.corrections, command.marks, command.repairs)
+        return CasePlanned(command.by, command.corrections, command.marks, command.repairs, command.reruns)
 
     @decide
     def record_dry_run(self, command: RecordDryRun) -> DryRunRecorded:
@@ -295,6 +318,13 @@ class CorrectionCase(Aggregate):
         return ProjectionRepaired(command.projection, command.rows, command.rebuilt)
 
     @decide
+    def record_rerun(self, command: RecordRerun) -> ReactionRerun | None:
+        self._require("applied")
+        if self.rerun.get(command.reaction, {}).get(command.event) in ("", command.error):
+            return None
+        return ReactionRerun(command.reaction, command.event, command.position, command.error)
+
+    @decide
     def record_saga(self, command: RecordSaga) -> SagaSettled:
         self._require("applied")
         return SagaSettled(command.saga_type, command.saga_id, command.action, command.by)
@@ -303,6 +333,7 @@ class CorrectionCase(Aggregate):
     def close(self, command: CloseCase) -> CaseClosed | None:
         self._require("applied", "closed")
         missing = [name for name in self.repairs if name not in self.repaired]
+        missing += [name for name, events in self.reruns.items() if len(self.rerun.get(name, ())) < len(events)]
         if missing:
             raise Rejected("the case is not applied completely: apply it again", missing=missing)
         return CaseClosed(command.by) if self.status == "applied" else None
@@ -325,6 +356,7 @@ class CorrectionCase(Aggregate):
     def planned(self, event: CasePlanned) -> None:
         self.status, self.approved_by, self.dry_run = "planned", "", None
         self.corrections, self.marks, self.repairs = event.corrections, event.marks, event.repairs
+        self.reruns = event.reruns
 
     @evolve
     def tried(self, event: DryRunRecorded) -> None:
@@ -347,6 +379,10 @@ class CorrectionCase(Aggregate):
         self.repaired = (*self.repaired, event.projection)
 
     @evolve
+    def reaction_rerun(self, event: ReactionRerun) -> None:
+        self.rerun = {**self.rerun, event.reaction: {**self.rerun.get(event.reaction, {}), event.event: event.error}}
+
+    @evolve
     def saga_settled(self, event: SagaSettled) -> None:
         self.sagas = {**self.sagas, f"{event.saga_type}<{event.saga_id}>": event.action}
 
@@ -362,13 +398,3 @@ class CorrectionCase(Aggregate):
     def is_over(self) -> bool:
         """Whether the case holds nothing any more."""
         return self.status in ("closed", "cancelled")
-
-
-def marks_of(case: CorrectionCase) -> tuple[SkipMark, ...]:
-    """Return the marks of a case that are in force: from the moment it is applied, permanently."""
-    return case.marks if case.status in ("applying", "applied", "closed") else ()
-
-
-def as_fields(value: Any) -> msgspec.Raw:
-    """Return a value as JSON."""
-    return msgspec.Raw(msgspec.json.encode(value))

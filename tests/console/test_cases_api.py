@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from support.consoles import client_of, console_of
-from support.correcting import PARTS, open_account
+from support.correcting import PARTS, Outside, open_account
 
 from actorium import Runtime
 from actorium.console.masking import HIDDEN
@@ -106,3 +106,15 @@ async def test_what_a_plan_cannot_name_is_refused_and_recorded(runtime: Runtime)
         assert "outlet nothing" in problem["message"]
         problem = await cora.post("cases/settle", 404, id="c-1", reason="r", saga_type="x", saga_id="y", action="leave")
         assert "no sagas of the type" in problem["message"]
+
+
+async def test_a_reaction_that_a_plan_names_is_refused_if_it_cannot_run_again(tmp_path: Path) -> None:
+    outside = Outside()
+    async with Runtime([*PARTS, *outside.parts()], store=f"sqlite:///{tmp_path}/bank.db") as runtime:
+        await open_account(runtime, "a", 1_000)
+        async with client_of(console_of(runtime), CORA) as cora:
+            await cora.post("cases/open", id="c-1", reason="r", selection={"events": [WRONG]})
+            planned = await cora.post("cases/plan", id="c-1", reason="r", rerun=["thank"])
+            assert (planned["case"]["reruns"], planned["case"]["rerun"]) == ({"thank": [WRONG]}, {})
+            problem = await cora.post("cases/plan", 422, id="c-1", reason="r", rerun=["outlet bank"])
+            assert "is not a projection" in problem["message"]

@@ -94,6 +94,7 @@ class Outside:
     def __init__(self) -> None:
         self.published: list[CloudEvent] = []
         self.thanked: list[str] = []
+        self.away = False
 
     async def sink(self, event: CloudEvent) -> None:
         self.published.append(event)
@@ -101,8 +102,10 @@ class Outside:
     def parts(self) -> list[Any]:
         """Return an outlet and a reaction that reach it."""
 
-        @react(on_replay="skip", name="thank")
+        @react(on_replay="skip", name="thank", rerun=True)
         async def thank(event: Credited, key: IdempotencyKey) -> None:
+            if self.away:
+                raise ConnectionError("nobody is there")
             self.thanked.append(key)
 
         outlet = Outlet(

@@ -10,8 +10,7 @@ import msgspec
 
 from actorium.catalog import Catalog
 from actorium.copying import copy_events
-from actorium.correction_case import marks_of
-from actorium.corrections.cases.keeper import all_cases
+from actorium.corrections.cases.keeper import all_cases, marks_of
 from actorium.corrections.impact.selection import log_records
 from actorium.corrections.impact.touched_rows import recorder
 from actorium.runtime.processors.dead_letters import DeadLetters

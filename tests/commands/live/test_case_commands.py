@@ -4,14 +4,15 @@ import getpass
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.command_line import output
-from support.correcting import PARTS, Bookings, open_account
+from support.correcting import PARTS, Bookings, Outside, open_account
 from support.served import Served, served
 from support.shop_parts import Order, PlaceOrder, customers
 
-from actorium import Runtime
+from actorium import Runtime, Settings
 from actorium.examples.bank.domain import Account
 from actorium.services import Service
 
@@ -103,6 +104,40 @@ def test_many_events_come_from_files_and_a_plan_has_every_kind_of_entry(
     assert bank.do(bank.runtime.query(Bookings.of, "b")) == (2, 1_005)
     assert "c-1  applied  2" in output(capsys, "cases", "list", "--status", "applied", *DB)[1]
     assert output(capsys, "cases", "cancel", "c-0", *WHY)[0] == 0
+
+
+async def thanked(runtime: Runtime, thank: Any) -> None:
+    """Wait until the reaction has handled what is in the log."""
+    await runtime.processors[thank].checkpoint.reached(runtime.statistics().position)
+
+
+def test_a_reaction_runs_again_and_its_failure_is_an_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outside = Outside()
+    parts = [*PARTS, *outside.parts()]
+    with served(
+        Runtime(parts, store=f"sqlite:///{tmp_path}/bank.db", settings=Settings(second_approver=False))
+    ) as bank:
+        bank.do(open_account(bank.runtime, "a", 1_000))
+        bank.do(thanked(bank.runtime, parts[-1]))
+        assert output(capsys, "cases", "open", "c-1", "--event", WRONG, *WHY)[0] == 0
+        Path("plan.json").write_text(json.dumps({"rerun": ["thank"]}))
+        for plan in (["--file", "plan.json"], ["--rerun", "thank"]):
+            code, out, _ = output(capsys, "cases", "plan", "c-1", *plan, *WHY)
+            assert (code, out.splitlines()[1]) == (0, "  thank will run again for 1 event")
+        assert output(capsys, "cases", "approve", "c-1", *WHY)[0] == 0
+        outside.away = True
+        code, out, err = output(capsys, "cases", "apply", "c-1", *WHY)
+        assert (code, out.splitlines()[1]) == (1, "  thank ran again for 0 of 1 event, 1 failed")
+        assert "1 reaction failed again" in " ".join(err.split())
+        assert "nobody is there" in " ".join(output(capsys, "cases", "report", "c-1", *DB)[2].split())
+        outside.away = False
+        code, out, _ = output(capsys, "cases", "apply", "c-1", *WHY)
+        assert (code, out.splitlines()[1]) == (0, "  thank ran again for 1 of 1 event")
+        assert outside.thanked[1:] == ["correction/c-1/rerun/thank:bank.account:a:2:0"]
+        assert "thank: ran again for 1 event" in output(capsys, "cases", "report", "c-1", *DB)[1]
 
 
 def test_a_refused_correction_is_an_exit_code(bank: Served, capsys: pytest.CaptureFixture[str]) -> None:

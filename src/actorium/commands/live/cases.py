@@ -16,7 +16,7 @@ from actorium.commands.live.reach import Reason, Where, reached
 from actorium.commands.problem import Problem, WrongUse, require_place_for_report
 from actorium.commands.screen import Screen
 from actorium.console.cases.forms import CaseActed, CasePage, CaseView, ImpactView
-from actorium.corrections.cases.report import CaseReport
+from actorium.corrections.cases.report import CaseReport, failed_reruns
 from actorium.store.wording import counted
 
 _LINES = 40
@@ -40,6 +40,7 @@ class PlanFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commands: dict[str, dict[str, Any]] = {}
     skip: tuple[str, ...] = ()
     repair: tuple[str, ...] = ()
+    rerun: tuple[str, ...] = ()
 
 
 def list_cases(*, where: Where, status: str = "", after: str = "", limit: int = 50, json: JsonFile = None) -> None:
@@ -110,6 +111,10 @@ def report(id: CaseId, /, *, where: Where, json: JsonFile = None, html: Path | N
         screen.say(f"{name}: {'rebuilt' if rows < 0 else counted(rows, 'row') + ' repaired'}")
     for one in found.refused:
         screen.complain(f"{one.event}: {one.error}")
+    for name, outcomes in found.rerun.items():
+        screen.say(f"{name}: ran again for {counted(len(outcomes), 'event')}")
+    for name, event, error in found.failed_reruns:
+        screen.complain(f"{name}, {event}: {error}")
 
 
 def open_case(
@@ -150,6 +155,7 @@ def plan(
     command: Several = (),
     skip: Several = (),
     repair: Several = (),
+    rerun: Several = (),
     file: Path | None = None,
     json: JsonFile = None,
 ) -> None:
@@ -168,8 +174,11 @@ def plan(
         "reaction thank". Can be repeated.
     repair
         A projection whose rows are compared with the log, and repaired. Can be repeated.
+    rerun
+        A reaction, declared with rerun=True, that is called again with the events of the case. Can be repeated.
     file
-        A JSON file with the same: {"right": {"ID": {…} or null}, "commands": {…}, "skip": […], "repair": […]}.
+        A JSON file with the same: {"right": {"ID": {…} or null}, "commands": {…}, "skip": […], "repair": […],
+        "rerun": […]}.
     """
     wanted = PlanFile() if file is None else _plan_file(file)
     rights: dict[str, Mapping[str, Any] | None] = {**wanted.right, **dict.fromkeys(never)}
@@ -186,6 +195,7 @@ def plan(
         commands={event: _command(event, fields) for event, fields in commands.items()},
         skip=[*wanted.skip, *skip],
         repair=[*wanted.repair, *repair],
+        rerun=[*wanted.rerun, *rerun],
     )
 
 
@@ -203,14 +213,18 @@ def approve(id: CaseId, /, *, where: Where, reason: Reason, by: By = "", json: J
 
 
 def apply(id: CaseId, /, *, where: Where, reason: Reason, json: JsonFile = None) -> None:
-    """Apply an approved case: correct the events, and repair the projections.
+    """Apply an approved case: correct the events, repair the projections, and run the reactions again.
 
     After any failure, run the command again: it continues, and each correction takes effect once. The exit code is 1 if
-    a correction was refused.
+    a correction was refused or a reaction failed; a failed one is tried again the next time.
     """
-    refused = [one for one in _act("apply", id, where, reason, "", json).case.outcomes if one.error]
-    if refused:
-        raise Problem(f"{counted(len(refused), 'correction')} refused: actorium cases report {id} --at {where.at}")
+    case = _act("apply", id, where, reason, "", json).case
+    refused = [one for one in case.outcomes if one.error]
+    failed = failed_reruns(case.rerun)
+    if refused or failed:
+        wrong = [f"{counted(len(refused), 'correction')} refused"] if refused else []
+        wrong += [f"{counted(len(failed), 'reaction')} failed again"] if failed else []
+        raise Problem(f"{', '.join(wrong)}: actorium cases report {id} --at {where.at}")
 
 
 def settle(
@@ -272,6 +286,11 @@ def _print(screen: Screen, case: CaseView) -> None:
         screen.say(f"  {mark.follower} skips {counted(len(mark.positions), 'event')}")
     for name in case.repairs:
         screen.say(f"  {name} {'is repaired' if name in case.repaired else 'will be repaired'}")
+    for name, events in case.reruns.items():
+        outcomes = case.rerun.get(name, {})
+        failed = sum(bool(error) for error in outcomes.values())
+        ran = f"ran again for {len(outcomes) - failed:,} of" if outcomes else "will run again for"
+        screen.say(f"  {name} {ran} {counted(len(events), 'event')}{f', {failed:,} failed' if failed else ''}")
     if case.outcomes:
         refused = sum(bool(one.error) for one in case.outcomes)
         screen.say(f"  {len(case.outcomes) - refused:,} corrected, {refused:,} refused")

@@ -92,6 +92,7 @@ class CaseActions:
                 commands=commands,
                 skip=wanted.skip,
                 repair=wanted.repair,
+                rerun=wanted.rerun,
             ),
         )
 

@@ -90,6 +90,8 @@ class CaseReader:
             None if case.dry_run is None else dict(case.dry_run),
             case.outcomes,
             case.repaired,
+            dict(case.reruns),
+            {name: dict(outcomes) for name, outcomes in case.rerun.items()},
             dict(case.sagas),
             is_masked,
         )

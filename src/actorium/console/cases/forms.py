@@ -89,12 +89,14 @@ class CasePlanning(CaseAction, frozen=True):
     commands: for the id of a wrong event, a command to send instead.
     skip: followers that skip the events of the case from now on, such as "projection Balances" or "outlet bank".
     repair: projections whose rows are compared with the log.
+    rerun: reactions that are called again with the events of the case, such as "thank".
     """
 
     right: dict[str, dict[str, Any] | None] = {}
     commands: dict[str, CommandToSend] = {}
     skip: tuple[str, ...] = ()
     repair: tuple[str, ...] = ()
+    rerun: tuple[str, ...] = ()
 
 
 class SagaSettling(CaseAction, frozen=True, kw_only=True):
@@ -140,6 +142,8 @@ class CaseView(msgspec.Struct, frozen=True):
     held: the followers that wait until it is closed.
     dry_run: the differences that the plan makes, counted by kind; null before a dry run.
     repaired: the projections that are repaired already.
+    reruns: for each reaction that runs again, the ids of the events.
+    rerun: for each reaction that ran again, its error for each event; an empty text if it succeeded.
     sagas: what was decided about sagas, by the name of their stream.
     is_masked: whether a value is hidden.
     """
@@ -158,6 +162,8 @@ class CaseView(msgspec.Struct, frozen=True):
     dry_run: dict[str, int] | None
     outcomes: tuple[AppliedCorrection, ...]
     repaired: tuple[str, ...]
+    reruns: dict[str, tuple[str, ...]]
+    rerun: dict[str, dict[str, str]]
     sagas: dict[str, str]
     is_masked: bool
 

@@ -1,12 +1,14 @@
 """Applies the plan of a case. Every step can be repeated, so it can be continued after a kill at any point.
 
 Invariants: each correction has an id derived from the case and its number, so it takes effect once; the marks of the
-case are in force before a projection is repaired; what is recorded as applied or repaired is not done again.
+case are in force before a projection is repaired; what is recorded as applied, repaired or run again without an error
+is not done again.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from actorium.actors.commands import Ack, Command
 from actorium.actors.envelope import Envelope
@@ -19,9 +21,11 @@ from actorium.correction_case import (
     PlannedCorrection,
     RecordApplied,
     RecordRepair,
+    RecordRerun,
 )
 from actorium.corrections.cases.correcting import Correctable
 from actorium.corrections.cases.repair import repair
+from actorium.corrections.cases.rerun import rerun
 from actorium.corrections.cases.services import CaseServices
 from actorium.corrections.impact.selection import Selection, selected
 from actorium.runtime.commands.derived_ids import derived_id
@@ -56,6 +60,9 @@ class CaseApplication:
         for name in case.repairs:
             if name not in case.repaired:
                 await self._repair(case, name, records)
+        for name, events in case.reruns.items():
+            outcomes = case.rerun.get(name, {})
+            await self._rerun(case, name, [event for event in events if outcomes.get(event) != ""], records)
         return await self.state(id)
 
     async def records(self, case: CorrectionCase) -> dict[str, EncodedRecord]:
@@ -135,6 +142,23 @@ class CaseApplication:
             projection, processor, self._store, self._services.reads.log_reader, events, all_rows=all_rows
         )
         await self.ask(RecordRepair(case.id, name, done.rows, done.rebuilt))
+
+    async def _rerun(
+        self, case: CorrectionCase, name: str, events: Sequence[str], records: dict[str, EncodedRecord]
+    ) -> None:
+        """Run a reaction again for some events in the order of the log, and record each outcome."""
+        reaction = next((one for one in self._catalog.reactions if one.name == name and one.may_rerun), None)
+        processor = self._services.keeper.followers.get(f"reaction {name}")
+        parts = [one for record in records.values() for one in self._catalog.codec.recorded(record)]
+        recorded = {one.event_id: one for one in parts}
+        for id in events:
+            one = recorded.get(id)
+            error = "the code has no such reaction with rerun=True any more"
+            if reaction is not None and processor is not None:
+                error = "the reaction does not handle this event any more"
+                if one is not None and isinstance(one.event, reaction.handler.event_classes):
+                    error = await rerun(reaction, processor, one, case.id, self._environment.source)
+            await self.ask(RecordRerun(case.id, name, id, 0 if one is None else one.position, error))
 
 
 def correlation_of(case: str) -> str:

@@ -141,6 +141,7 @@ class Cases:
         commands: Mapping[str, Command] | None = None,
         skip: Collection[object] = (),
         repair: Collection[type[Projection] | str] = (),
+        rerun: Collection[object] = (),
     ) -> CorrectionCase:
         """Plan what is done about the events of a case; a later plan replaces it.
 
@@ -153,9 +154,12 @@ class Cases:
             "reaction thank" and "projection Balances" stand for them too.
         repair: projections, or their names, whose code was wrong and is right now: their rows are compared with the
             log.
+        rerun: `@react(…, rerun=True)` functions, or their names, that are called again with those events of the case
+            that they handle, once the projections are repaired. The idempotency key is another one than before, the
+            same on each attempt.
 
         Raises InvalidCommand for an event that is not in the case or that nothing corrects, and ConfigurationError for
-        a follower that is not in the runtime.
+        a follower that is not in the runtime, and for a reaction that cannot run again.
         """
         work = self._work()
         case = await work.state(id)
@@ -170,7 +174,9 @@ class Cases:
         named = [self._follower(f"projection {one}" if isinstance(one, str) else one) for one in repair]
         repairs += [name.removeprefix("projection ") for name in named]
         marks = tuple(SkipMark(name, positions) for name in followers)
-        plan = PlanCase(id, _require_text(by, "by"), tuple(corrections), marks, tuple(dict.fromkeys(repairs)))
+        reruns = self._reruns(rerun, records.values(), skipping=followers)
+        repairs_once = tuple(dict.fromkeys(repairs))
+        plan = PlanCase(id, _require_text(by, "by"), tuple(corrections), marks, repairs_once, reruns)
         await work.ask(plan)
         return await work.state(id)
 
@@ -202,9 +208,10 @@ class Cases:
         return await work.state(id)
 
     async def apply(self, id: str) -> CorrectionCase:
-        """Apply an approved case: correct the events, then repair the projections; return the case.
+        """Apply an approved case: correct the events, repair the projections, run reactions again; return the case.
 
-        It can be called again after any error, and after a kill at any point: each correction takes effect once.
+        It can be called again after any error, and after a kill at any point: each correction takes effect once. A
+        reaction runs at least once for each planned event; after a failure, the next call tries it again.
         """
         return await self._work().apply(id)
 
@@ -285,6 +292,26 @@ class Cases:
         outlets = [f"outlet {one.name}" for one in self._catalog.outlets if follows(one.types)]
         reactions = [f"reaction {one.name}" for one in self._catalog.reactions if follows(one.handler.event_classes)]
         return (*outlets, *reactions)
+
+    def _reruns(
+        self, wanted: Collection[object], records: Collection[EncodedRecord], *, skipping: Collection[str]
+    ) -> dict[str, tuple[str, ...]]:
+        """Return, for each reaction that is to run again, the ids of the events that it handles."""
+        recorded = [one for record in records for one in self._catalog.codec.recorded(record)]
+        reactions = {f"reaction {one.name}": one for one in self._catalog.reactions}
+        found: dict[str, tuple[str, ...]] = {}
+        for one in wanted:
+            name = self._follower(f"reaction {one.removeprefix('reaction ')}" if isinstance(one, str) else one)
+            reaction = reactions.get(name)
+            if reaction is None or not reaction.may_rerun:
+                raise ConfigurationError(f"{name} cannot run again: declare it as @react(…, rerun=True) if it may")
+            if name in skipping:
+                raise ConfigurationError(f"{name} cannot both skip the events of the case and run again for them")
+            events = tuple(one.event_id for one in recorded if isinstance(one.event, reaction.handler.event_classes))
+            if not events:
+                raise ConfigurationError(f"{name} handles none of the events of the case: it has nothing to run again")
+            found[reaction.name] = events
+        return found
 
     def _follower(self, handler: object) -> str:
         name = handler if isinstance(handler, str) else ""

@@ -11,7 +11,7 @@ from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Command, CommandCodec, CommandHandler, command_type_of
 from actorium.actors.definition import AggregateDefinition, Corrector
 from actorium.catalog import Catalog
-from actorium.correction_case import NOTHING, PlannedCorrection, as_fields
+from actorium.correction_case import NOTHING, PlannedCorrection
 from actorium.store.errors import InvalidCommand
 from actorium.store.events import EncodedRecord, Event, Metadata
 from actorium.store.names import event_id
@@ -128,3 +128,8 @@ def _method(
         return (result,) if isinstance(result, Event) else tuple(result)
 
     return decide
+
+
+def as_fields(value: Any) -> msgspec.Raw:
+    """Return a value as JSON."""
+    return msgspec.Raw(msgspec.json.encode(value))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from actorium.actors.hydration import replay
-from actorium.correction_case import CORRECTION, CaseOpened, CorrectionCase, marks_of
+from actorium.correction_case import CORRECTION, CaseOpened, CorrectionCase, SkipMark
 from actorium.corrections.impact.selection import stream_records
 from actorium.runtime.component import Component
 from actorium.runtime.processors.dead_letters import SkipMarks
@@ -69,6 +69,11 @@ class CaseKeeper(Component):
                 processor.pause()
             else:
                 processor.resume()
+
+
+def marks_of(case: CorrectionCase) -> tuple[SkipMark, ...]:
+    """Return the marks of a case that are in force: from the moment it is applied, permanently."""
+    return case.marks if case.status in ("applying", "applied", "closed") else ()
 
 
 async def all_cases(store: EventStore, codec: EventCodec, *, after: str = "") -> AsyncIterator[CorrectionCase]:

@@ -33,6 +33,7 @@ class CaseReport(msgspec.Struct, frozen=True):
     outcomes: what became of each planned correction.
     marks: the events that followers skip, permanently.
     repaired: for each repaired projection, how many rows were written; -1 if it was rebuilt.
+    rerun: for each reaction that ran again, its error for each event; an empty text if it succeeded.
     sagas: what was decided about sagas, by the name of their stream.
     steps: the events of the case.
     """
@@ -49,6 +50,7 @@ class CaseReport(msgspec.Struct, frozen=True):
     outcomes: Sequence[AppliedCorrection]
     marks: Sequence[SkipMark]
     repaired: Mapping[str, int]
+    rerun: Mapping[str, Mapping[str, str]]
     sagas: Mapping[str, str]
     steps: Sequence[CaseStep]
 
@@ -56,6 +58,11 @@ class CaseReport(msgspec.Struct, frozen=True):
     def refused(self) -> list[AppliedCorrection]:
         """The corrections that were refused: somebody must still do something about these events."""
         return [one for one in self.outcomes if one.error]
+
+    @property
+    def failed_reruns(self) -> list[tuple[str, str, str]]:
+        """The reactions that failed again: reaction, event and error."""
+        return failed_reruns(self.rerun)
 
     def as_json(self) -> bytes:
         """Return the report as JSON."""
@@ -85,9 +92,15 @@ async def report_of(store: EventStore, catalog: Catalog, case: CorrectionCase, s
             for one in recorded
             if isinstance(one.event, ProjectionRepaired)
         },
+        case.rerun,
         case.sagas,
         [
             CaseStep(event_type_of(type(one.event)), one.recorded_us, one.position, msgspec.Raw(as_json(one.event)))
             for one in recorded
         ],
     )
+
+
+def failed_reruns(rerun: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str, str]]:
+    """Return the reaction, event and error of each failed outcome."""
+    return [(name, event, error) for name, outcomes in rerun.items() for event, error in outcomes.items() if error]

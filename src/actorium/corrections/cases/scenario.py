@@ -9,7 +9,8 @@ import msgspec
 
 from actorium.actors.commands import Command, command_type_of
 from actorium.catalog import Catalog
-from actorium.correction_case import CORRECTION, CorrectionCase, PlannedCorrection, as_fields
+from actorium.correction_case import CORRECTION, CorrectionCase, PlannedCorrection
+from actorium.corrections.cases.correcting import as_fields
 from actorium.corrections.impact.selection import stream_records
 from actorium.corrections.what_if.recorded import RecordedAppend, continues, handlers_of, rebuilt
 from actorium.store.codec import decode_metadata

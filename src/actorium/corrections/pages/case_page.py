@@ -26,6 +26,8 @@ def case_page(report: CaseReport) -> str:
         corrected=[(name, f"{number:,}") for name, number in report.corrected.items() if number],
         refused=[(one.event, one.error) for one in report.refused],
         repaired=[(name, "rebuilt" if rows < 0 else f"{rows:,} rows") for name, rows in report.repaired.items()],
+        rerun=[(name, f"{len(outcomes):,} events") for name, outcomes in report.rerun.items()],
+        failed_reruns=report.failed_reruns,
         sagas=list(report.sagas.items()),
         steps=[(_time(one), one.type, f"{one.position:,}") for one in report.steps],
     )

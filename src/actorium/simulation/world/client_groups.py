@@ -261,9 +261,11 @@ class SimulatedCorrections:
         commands: Mapping[str, Command] | None = None,
         skip: Collection[object] = (),
         repair: Collection[type[Projection] | str] = (),
+        rerun: Collection[object] = (),
     ) -> CorrectionCase:
         """Plan what is done about the events of a case."""
-        wanted: dict[str, Any] = {"by": by, "right": right, "commands": commands, "skip": skip, "repair": repair}
+        wanted: dict[str, Any] = {"by": by, "right": right, "commands": commands}
+        wanted |= {"skip": skip, "repair": repair, "rerun": rerun}
         return await self._case(id, "plan", lambda its: its.plan(id, **wanted))
 
     async def approve(self, id: str, *, by: str) -> CorrectionCase:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from actorium.application import Runtime
-from actorium.runtime.processors.reactions import ReactionWork
+from actorium.runtime.processors.reactions import Reaction
 from actorium.sagas.model.steps import Step
 from actorium.simulation.world.faults import FaultId, Kind
 from actorium.simulation.world.surroundings import Surroundings
@@ -168,13 +168,13 @@ class CodeFaults:
         step.method = effect_with_key if method.__code__.co_argcount > 1 else effect
 
     def _react_fails(self) -> None:
-        react, code = ReactionWork.react, self
+        call, code = Reaction.call, self
 
-        async def struck(work: ReactionWork, recorded: Any) -> None:
-            await code._effect(f"{work._reaction.name} {recorded.stream_id}", lambda: react(work, recorded))
+        async def struck(reaction: Reaction, recorded: Any, key: str) -> None:
+            await code._effect(f"{reaction.name} {recorded.stream_id}", lambda: call(reaction, recorded, key))
 
-        ReactionWork.react = struck  # type: ignore[assignment, method-assign]
-        self._undo.append(functools.partial(setattr, ReactionWork, "react", react))
+        Reaction.call = struck  # type: ignore[assignment, method-assign]
+        self._undo.append(functools.partial(setattr, Reaction, "call", call))
 
     async def _effect(self, what: str, call: Callable[[], Awaitable[None]]) -> None:
         """Call something outside the log; the call may be lost, be made twice, or have its answer lost."""

@@ -11,7 +11,7 @@ const WORDS = {
   plan: ["Plan", "What is done about each event."],
   "dry-run": ["Dry run", "Try the plan on a copy of the log in memory; nothing is changed."],
   approve: ["Approve", "The plan may be applied; a second person must do this, not the one who opened the case."],
-  apply: ["Apply", "Record the corrections, repair the projections. This cannot be taken back."],
+  apply: ["Apply", "Record the corrections, repair the projections, run the reactions again. This cannot be taken back."],
   close: ["Close", "The case is over; outlets and reactions that it held continue."],
   cancel: ["Cancel the case", "Give it up; nothing was applied."],
 };
@@ -35,7 +35,7 @@ function planning(events) {
         throw new Error(`${event}: ${error.message}`);
       }
     }
-    return { right, skip: names(values.skip || ""), repair: names(values.repair || "") };
+    return { right, skip: names(values.skip || ""), repair: names(values.repair || ""), rerun: names(values.rerun || "") };
   };
 }
 
@@ -88,6 +88,7 @@ function planForm(one) {
       placeholder: '{"amount": 90}' })),
     { key: "skip", label: "Followers that skip the events, as: outlet bank, projection Balances" },
     { key: "repair", label: "Projections to repair, as: Balances" },
+    { key: "rerun", label: "Reactions to run again for the events, as: thank" },
   ] };
 }
 
@@ -99,7 +100,10 @@ function Counts({ counts }) {
 
 function Plan({ one, dryRun }) {
   const outcomes = new Map(one.outcomes.map((outcome) => [outcome.event, outcome]));
-  const isEmpty = !one.corrections.length && !one.marks.length && !one.repairs.length;
+  const reruns = Object.entries(one.reruns);
+  const failed = Object.entries(one.rerun).flatMap(([name, outcomes]) => Object.entries(outcomes).filter(([, why]) => why)
+    .map(([event, why]) => ({ name, event, why })));
+  const isEmpty = !one.corrections.length && !one.marks.length && !one.repairs.length && !reruns.length;
   return html`<section class="panel"><h2>Plan</h2>
     ${isEmpty && html`<p class="soft">Nothing is planned yet.</p>`}
     ${one.corrections.length > 0 && html`<${Table} rows=${one.corrections} keyOf=${(row) => row.event} columns=${[
@@ -111,6 +115,8 @@ function Plan({ one, dryRun }) {
     ]} />`}
     ${one.marks.length > 0 && html`<p>${one.marks.map((mark) => html`<code>${mark.follower}</code> skips ${mark.positions.length} events. `)}</p>`}
     ${one.repairs.length > 0 && html`<p>Repairs ${one.repairs.map((name) => html`<code>${name}</code>${one.repaired.includes(name) ? " (done)" : ""} `)}</p>`}
+    ${reruns.map(([name, events]) => html`<p><code>${name}</code> runs again for ${number(events.length)} events (${number(Object.keys(one.rerun[name] || {}).length)} done)</p>`)}
+    ${failed.map((row) => html`<p class="bad">${row.name}, ${row.event}: ${row.why}</p>`)}
     ${dryRun && html`<h2>Dry run</h2><${Counts} counts=${dryRun} />`}
   </section>`;
 }
