@@ -7,8 +7,10 @@ from support.browser import Browser, browser, why_no_browser
 from support.console_page import CORRECT, OPERATE, enter, fits, give_reason
 from support.correcting import PARTS, open_account
 from support.served import Served, served
+from support.shop_parts import customers
 
 from actorium import Runtime
+from actorium.services import Service
 
 pytestmark = pytest.mark.skipif(bool(why_no_browser()), reason=f"no browser: {why_no_browser()}")
 
@@ -17,8 +19,10 @@ WRONG = "bank.account/a/2"
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A running bank with an account."""
-    with served(Runtime(PARTS, store=f"sqlite:///{tmp_path_factory.mktemp('bank') / 'bank.db'}")) as bank:
+    """A running bank with an account; it sends commands to a service that is away."""
+    place = tmp_path_factory.mktemp("bank")
+    service = Service("bank", bus=f"memory://{place}")
+    with served(Runtime([*PARTS, customers()], store=f"sqlite:///{place / 'bank.db'}", service=service)) as bank:
         bank.do(open_account(bank.runtime, "a", 1_000))
         yield bank
 
@@ -48,6 +52,8 @@ def test_a_wrong_event_is_corrected_from_its_case_to_the_report(page: Browser) -
     page.click("tbody a", "c-1")
     page.sees("What the events touched")
     page.sees("selected events")
+    page.sees("Other services")
+    page.sees("did not answer: it is not on the bus")
     page.click("main .row button", "Plan")
     page.type("dialog input", '{"amount": 900}')
     give_reason(page, "Plan", "it was 900")

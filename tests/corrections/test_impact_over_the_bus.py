@@ -29,12 +29,13 @@ from actorium.corrections.impact import other_services
 from actorium.corrections.pages.impact_page import impact_page
 from actorium.errors import ConfigurationError
 from actorium.runtime.bus.bus import BusMessage
+from actorium.runtime.bus.buses.memory import MemoryBus
 from actorium.runtime.bus.urls import open_bus
-from actorium.runtime.services import questions
+from actorium.runtime.services import link, questions
 from actorium.runtime.services.contracts import Contract, Uses
 from actorium.runtime.services.subjects import HELLO, questions_to
 from actorium.services import Client, RemoteService, Service
-from actorium.store.events import as_json
+from actorium.store.events import as_json, event_type_of
 from actorium.store.memory import MemoryStore
 
 ANN = Selection(events=["Customer/ann/1"])
@@ -76,13 +77,14 @@ async def running(*runtimes: Runtime) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def older_service(bus: str, *, silent: bool = False) -> AsyncIterator[None]:
-    """A service that takes events of customers in and does not know the question, or never answers it."""
+async def older_service(bus: str, *, of: str = "customers", silent: bool = False) -> AsyncIterator[None]:
+    """A service that takes events of another in and does not know the question, or never answers it."""
     there = open_bus(bus)
     await there.open("older", Watcher())
     if silent:
         await there.subscribe(questions_to("older", "*"), lambda message: None)
-    contract = Contract("older", uses={"customers": Uses(events={"shop.customer_opened": {}, "CustomerOpened": {}})})
+    taken: dict[str, Any] = {event_type_of(event): {} for event in (CustomerOpened, OrderPlaced)}
+    contract = Contract("older", uses={of: Uses(events=taken)})
     await there.publish(HELLO, as_json({"contract": contract, "asks": False}))
     await settled()
     try:
@@ -108,7 +110,7 @@ def of(impact: Impact, name: str) -> TouchedService:
 
 
 @virtual
-async def test_a_service_that_takes_events_in_is_asked_what_they_caused() -> None:
+async def test_a_service_that_takes_events_in_is_asked_what_they_caused(monkeypatch: pytest.MonkeyPatch) -> None:
     bus = new_bus()
     home, orders = customers_with(bus), orders_with(bus, customers())
     async with running(home, orders):
@@ -128,6 +130,9 @@ async def test_a_service_that_takes_events_in_is_asked_what_they_caused() -> Non
         assert impact.counts()["services without a full answer"] == 0
         assert next(touched.lines()).startswith("service orders: ")
         assert "service orders: " in impact_page(impact)
+        monkeypatch.setattr(other_services, "LINES_MAX", 2)
+        shortened = of(await home.corrections.impact(ANN), "orders").tree
+        assert list(shortened) == [*touched.tree[:2], f"… and {len(touched.tree) - 2} events more"]
 
 
 @virtual
@@ -176,7 +181,7 @@ async def test_a_question_goes_through_a_limited_number_of_services(monkeypatch:
         await settled()
         (there,) = (await home.corrections.impact(ANN)).services
         assert [(one.name, one.problem) for one in there.services] == [
-            (name, "not asked: the question went through 1 services") for name in ("credit", "customers")
+            (name, "not asked: the question went through 1 service") for name in ("credit", "customers")
         ]
 
 
@@ -227,6 +232,59 @@ async def test_each_service_has_a_time_limit() -> None:
 
 
 @virtual
+async def test_the_time_limit_of_a_service_includes_those_that_it_asks() -> None:
+    bus = new_bus()
+    home, orders = customers_with(bus), orders_with(bus, customers(), publishes=[OrderPlaced])
+    async with running(home, orders), older_service(bus, of="orders", silent=True):
+        await home.send(OpenCustomer("ann", 10))
+        await settled()
+        touched = of(await home.corrections.impact(ANN), "orders")
+        assert (touched.counts["sagas"], touched.problem) == (1, "")
+        assert [(one.name, one.problem) for one in touched.services] == [("older", "no answer within 8.1 s")]
+
+
+@virtual
+async def test_no_question_takes_longer_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(questions, "TIME_MAX_S", 2.0)
+    bus = new_bus()
+    home, orders = customers_with(bus), orders_with(bus, customers(), publishes=[OrderPlaced])
+    async with running(home, orders), older_service(bus, of="orders", silent=True):
+        await home.send(OpenCustomer("ann", 10))
+        await settled()
+        started = asyncio.get_running_loop().time()
+        touched = of(await home.corrections.impact(ANN, services_timeout_s=1_000), "orders")
+        assert [one.problem for one in touched.services] == ["no answer within 1.8 s"]
+        assert asyncio.get_running_loop().time() - started == pytest.approx(1.8)
+
+
+@virtual
+async def test_so_many_listeners_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "LISTENERS_MAX", 1)
+    bus = new_bus()
+    home, orders = customers_with(bus), orders_with(bus, customers())
+    async with running(home), older_service(bus), running(orders):
+        await home.send(OpenCustomer("ann", 10))
+        await settled()
+        assert [one.name for one in (await home.corrections.impact(ANN)).services] == ["older"]
+
+
+@virtual
+async def test_a_question_fits_into_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(questions, "_AROUND_BYTES", MemoryBus.largest_message - 20)
+    bus = new_bus()
+    home, orders = customers_with(bus), orders_with(bus, customers())
+    seen: list[BusMessage] = []
+    async with running(home, orders):
+        await open_bus(bus).subscribe(questions_to("orders", "*"), seen.append)
+        for number in range(4):
+            await home.send(OpenCustomer(f"c-{number}", 10))
+        await settled()
+        touched = of(await home.corrections.impact(Selection(types=[event_type_of(CustomerOpened)])), "orders")
+        assert (touched.counts["sagas"], len(seen)) == (4, 4)
+        assert len(touched.tree) == 20
+
+
+@virtual
 async def test_only_a_service_that_exchanges_something_with_this_one_gets_an_answer() -> None:
     bus = new_bus()
     home = customers_with(bus, accepts={OpenCustomer: ["web"]})
@@ -270,7 +328,7 @@ async def test_many_events_are_asked_about_in_pages_up_to_a_limit(monkeypatch: p
     monkeypatch.setattr(other_services, "PAGE_IDS", 2)
     bus = new_bus()
     home, orders = customers_with(bus), orders_with(bus, customers())
-    everything = Selection(types=["CustomerOpened", "shop.customer_opened"])
+    everything = Selection(types=[event_type_of(CustomerOpened)])
     async with running(home, orders):
         for number in range(5):
             await home.send(OpenCustomer(f"c-{number}", 10))

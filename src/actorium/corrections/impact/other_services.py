@@ -23,6 +23,7 @@ from actorium.runtime.services.link import ServiceLink
 from actorium.runtime.services.subjects import event_id_of_elsewhere
 from actorium.store.event_store import EventStore
 from actorium.store.events import as_json, event_type_of
+from actorium.store.wording import counted
 
 SERVICE_S = 10.0
 """How long each service has to answer, in seconds, unless the caller says."""
@@ -89,7 +90,7 @@ class OtherServices:
         if self._name in path:
             why = f"not asked again: the question came through {self._name} before"
         elif len(path) >= SERVICES_DEEP:
-            why = f"not asked: the question went through {SERVICES_DEEP} services"
+            why = f"not asked: the question went through {counted(SERVICES_DEEP, 'service')}"
         names = sorted(name for name, ids in asked.items() if ids)
         if why:
             return tuple(TouchedService(name, len(asked[name]), why) for name in names)
@@ -178,5 +179,5 @@ def _joined(name: str, asked: int, problem: str, answers: Sequence[ImpactAnswer]
     for one in answers:
         for kind, number in one.counts.items():
             counts[kind] = counts.get(kind, 0) + number
-    tree = [line for one in answers for line in one.tree][:LINES_MAX]
+    tree = [line for one in answers for line in one.tree][: LINES_MAX + 1]  # the last may say how many are left out
     return TouchedService(name, asked, problem, counts, tree, [beyond for one in answers for beyond in one.services])

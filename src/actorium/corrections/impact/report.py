@@ -96,7 +96,8 @@ class TouchedService(msgspec.Struct, frozen=True):
     problem: why it did not answer, or not about everything; empty if it did.
     counts: what it found in its log, by kind, without what is 0. What events of several questions touched counts once
         for each; a question is about 1,000 events.
-    tree: the events that were caused there, as indented lines, each below its cause; at most 40.
+    tree: the events that were caused there, as indented lines, each below its cause; at most 40, and
+        one that says how many are left out.
     services: of the services that it asked in turn, those that found something or did not answer.
     """
 
