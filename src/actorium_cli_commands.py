@@ -234,7 +234,7 @@ COMMANDS: Mapping[str, CommandEntry | CommandGroup] = {
             ),
             "apply": (
                 f"{_COMMANDS}.live.cases:apply",
-                "Apply an approved case: correct the events, and repair the projections.",
+                "Apply an approved case: correct the events, repair the projections, and run the reactions again.",
             ),
             "settle": (
                 f"{_COMMANDS}.live.cases:settle",
