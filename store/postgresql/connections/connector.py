@@ -83,11 +83,12 @@ class Connector:
             raise
 
     async def _refuse_shortened(self, connection: Connection) -> None:
-        if self.acknowledged:
+        acknowledged = self.acknowledged  # before the question: appends go on while the answer is on its way
+        if acknowledged:
             position = await connection.fetchval(_POSITION)
-            if position < self.acknowledged:
+            if position < acknowledged:
                 raise Fenced(
-                    f"{self.place} ends at position {position}, but position {self.acknowledged} was acknowledged: "
+                    f"{self.place} ends at position {position}, but position {acknowledged} was acknowledged: "
                     "this server lacks events that another one had; nothing was written to it. Restore the missing "
                     "events, and set synchronous_standby_names so that a standby cannot lag behind"
                 )

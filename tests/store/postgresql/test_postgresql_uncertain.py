@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from support.postgres import run_sql, schema_of, with_options
@@ -193,3 +194,25 @@ async def test_a_server_that_lost_acknowledged_events_is_refused(cuttable: Cutta
     with pytest.raises(Fenced):
         await cuttable.store.head()
     assert await run_sql(cuttable.url, f'SELECT position FROM "{schema}".log') == [(1,)]
+
+
+@pytest.mark.asyncio
+async def test_a_new_connection_may_be_overtaken_by_an_append(cuttable: Cuttable) -> None:
+    connector = cuttable.store._connector
+
+    class Overtaken(asyncpg.Connection):  # the end of the log is read, then an append returns
+        async def fetchval(self, query: str, *parameters: object, **options: object) -> object:
+            position = await super().fetchval(query, *parameters)
+            assert await cuttable.append(append(ALICE, 0)) == [position + 1]
+            return position
+
+    connection = await asyncpg.connect(
+        cuttable.url.partition("?")[0],
+        connection_class=Overtaken,
+        server_settings={"search_path": schema_of(cuttable.url)},
+    )
+    try:
+        await connector._refuse_shortened(connection)
+    finally:
+        await connection.close()
+    assert connector.acknowledged == 3
