@@ -14,10 +14,11 @@ from actorium.backup import BackupFolder, Manifest, back_up
 from actorium.backup.folder import MANIFEST
 from actorium.commands.json_report import STANDARD_STREAM
 from actorium.commands.problem import Interrupted, Problem
+from actorium.commands.reading import log_to_read
 from actorium.commands.screen import Screen
 from actorium.commands.streams import standard_output
-from actorium.store.errors import ActoriumError, ConfigurationError
-from actorium.store.event_store import EventStore, Examinable
+from actorium.store.errors import ActoriumError
+from actorium.store.event_store import EventStore
 from actorium.store.urls import open_store
 from actorium.store.wording import counted
 
@@ -67,18 +68,11 @@ def _to_standard_output(source: str) -> None:
 
 
 async def _back_up(screen: Screen, store: EventStore, folder: BackupFolder) -> tuple[int, Manifest]:
-    if not isinstance(store, Examinable):
-        raise ConfigurationError(f"no other process can read the log: {store.describe()}")
-    if not await store.exists():
-        raise ConfigurationError(f"there is no log: {store.describe()}")
-    manifest = folder.read_or_begin()
-    before = 0 if manifest is None else manifest.end
-    await store.open(read_only=True)
-    try:
+    async with log_to_read(store):
+        manifest = folder.read_or_begin()
+        before = 0 if manifest is None else manifest.end
         with screen.progress("backing up", (await store.head()).position - before) as told:
             return before, await back_up(store, folder, lambda position: told(position - before))
-    finally:
-        await store.close()
 
 
 def _what_is_there(folder: BackupFolder) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -17,9 +16,10 @@ from actorium.backup.replaying import Replayed, replay_projections
 from actorium.catalog import Catalog
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.problem import Problem
+from actorium.commands.reading import log_to_read
 from actorium.commands.screen import Screen
 from actorium.commands.target import Target
-from actorium.commands.verification.reading import read_heads
+from actorium.commands.verification.key_files import read_heads
 from actorium.commands.verification.verify import HeadFiles, PublicKey, require_trusted
 from actorium.copying import compare
 from actorium.inspection import damaged_events, unreadable
@@ -125,7 +125,7 @@ async def _replay(restored: EventStore, catalog: Catalog, live: str | None, repl
         if live is None:
             replays += [one async for one in replay_projections(restored, catalog)]
             return
-        async with _opened(live) as log:
+        async with log_to_read(open_store(live)) as log:
             replays += [one async for one in replay_projections(restored, catalog, log)]
     finally:
         await restored.close()
@@ -146,7 +146,7 @@ async def _events_ahead(restored: Examinable, live: str, end: int, found: list[s
     """Return how many events a live log holds after those that are restored; add a line if the others differ."""
     await restored.open(read_only=True)
     try:
-        async with _opened(live) as log:
+        async with log_to_read(open_store(live)) as log:
             ahead = (await log.head()).position - end
             try:
                 await compare(restored, log, end)
@@ -155,15 +155,3 @@ async def _events_ahead(restored: Examinable, live: str, end: int, found: list[s
             return ahead
     finally:
         await restored.close()
-
-
-@asynccontextmanager
-async def _opened(live: str) -> AsyncIterator[EventStore]:
-    log = open_store(live)
-    if not isinstance(log, Examinable) or not await log.exists():
-        raise ConfigurationError(f"there is no log: {log.describe()}")
-    await log.open(read_only=True)
-    try:
-        yield log
-    finally:
-        await log.close()

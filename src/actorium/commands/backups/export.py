@@ -15,9 +15,10 @@ from actorium.backup.event_lines import Form
 from actorium.backup.exporting import Wanted, export_events
 from actorium.commands.json_report import STANDARD_STREAM
 from actorium.commands.problem import Interrupted, Problem, WrongUse, require_place_for_report
+from actorium.commands.reading import log_to_read
 from actorium.commands.screen import Screen
 from actorium.commands.streams import standard_output
-from actorium.store.event_store import EventStore, Examinable
+from actorium.store.event_store import EventStore
 from actorium.store.names import StreamName
 from actorium.store.urls import open_store
 from actorium.store.wording import counted
@@ -79,17 +80,10 @@ def export(
 
 
 async def _export(store: EventStore, file: BinaryIO, wanted: Wanted, form: Form, source: str, screen: Screen) -> int:
-    if not isinstance(store, Examinable):
-        raise WrongUse(f"no other process can read the log: {store.describe()}")
-    if not await store.exists():
-        raise WrongUse(f"there is no log: {store.describe()}")
-    await store.open(read_only=True)
-    try:
+    async with log_to_read(store):
         head = (await store.head()).position
         with screen.progress("exporting", min(head, wanted.to_position or head)) as told:
             return await export_events(store, file, wanted, form, source, told)
-    finally:
-        await store.close()
 
 
 @contextmanager

@@ -6,8 +6,10 @@ import asyncio
 from pathlib import Path
 
 from actorium.commands.json_report import STANDARD_STREAM, write_text
+from actorium.commands.reading import log_to_read
 from actorium.commands.screen import Screen
-from actorium.commands.verification.reading import log_to_verify, read_heads, read_key
+from actorium.commands.verification.key_files import read_heads, read_key
+from actorium.store.urls import open_store
 from actorium.verification import LogHead, encode_head, head_of
 
 
@@ -41,6 +43,6 @@ def head(source: str, /, *, sign: Path | None = None, after: Path | None = None)
 
 
 async def _head(screen: Screen, source: str, earlier: LogHead | None) -> LogHead:
-    async with log_to_verify(source) as store:
+    async with log_to_read(open_store(source), verified=False) as store:
         with screen.progress("hashing", (await store.head()).position) as told:
             return await head_of(store, told, after=earlier)

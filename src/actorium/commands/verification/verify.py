@@ -12,8 +12,10 @@ from cyclopts import Parameter
 
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.problem import Problem
+from actorium.commands.reading import log_to_read
 from actorium.commands.screen import Screen
-from actorium.commands.verification.reading import log_to_verify, read_heads, read_key
+from actorium.commands.verification.key_files import read_heads, read_key
+from actorium.store.urls import open_store
 from actorium.store.wording import counted
 from actorium.verification import LogHead, Verification
 from actorium.verification import verify as verify_log
@@ -79,6 +81,6 @@ def report(screen: Screen, found: Verification, heads: Sequence[LogHead], public
 
 
 async def _verify(screen: Screen, source: str, heads: Sequence[LogHead]) -> Verification:
-    async with log_to_verify(source) as store:
+    async with log_to_read(open_store(source), verified=False) as store:
         with screen.progress("verifying", (await store.head()).position) as told:
             return await verify_log(store, heads, told)
