@@ -305,7 +305,7 @@ class SQLiteLog:
             migrate(db, self._file.path)
         if flipped is None or flipped:
             refuse_damage(db, self._file.path, flipped or ())
-        if (missing := self._file.missing(last_position(db))) is not None:
+        if (missing := self._file.missing(lambda: last_position(db))) is not None:
             raise CorruptStore(missing)
 
     async def _give_back(self) -> None:

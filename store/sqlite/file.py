@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from actorium.store.errors import ConfigurationError, CorruptStore, StoreUnavailable
@@ -52,8 +52,8 @@ class Medium(Protocol):
         """Watch the file now at the path; `position` is the end of its log, or None to set no mark."""
         ...
 
-    def missing(self, position: int) -> str | None:
-        """Return an error text for a log that ends at this position, if more was acknowledged."""
+    def missing(self, end: Callable[[], int]) -> str | None:
+        """Return an error text if the log ends, as `end` reads it, before what was acknowledged."""
         ...
 
     def acknowledge(self, position: int) -> None:
@@ -206,9 +206,10 @@ class DatabaseFile:
         """Mark the position up to which commits are about to be acknowledged."""
         self._mark.move(position)
 
-    def missing(self, position: int) -> str | None:
-        """Return an error text for a log that ends at this position, if the mark says that there was more."""
-        acknowledged = self.acknowledged()
+    def missing(self, end: Callable[[], int]) -> str | None:
+        """Return an error text if the log ends, as `end` reads it, before the position in the mark."""
+        acknowledged = self.acknowledged()  # before the end: another process may append in between
+        position = end()
         if position >= acknowledged:
             return None
         return (

@@ -1,6 +1,8 @@
 """If acknowledged events are missing, opening the log fails and starts no new log in its place."""
 
+import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from actorium.store.errors import CorruptStore
-from actorium.store.sqlite import SQLiteStore
+from actorium.store.sqlite import SQLiteStore, adapter
 from actorium.testing.contract_words import ALICE, append, commit, versions
 
 COMMITS = 5
@@ -162,3 +164,24 @@ async def test_a_log_works_without_a_mark(tmp_path: Path) -> None:
     (tmp_path / "log.db.head").mkdir()
     await given_a_closed_log(tmp_path / "log.db")
     await then_it_holds(tmp_path / "log.db", [1])
+
+
+@pytest.mark.asyncio
+async def test_a_log_that_grows_while_a_reader_opens_it_lacks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, reader = SQLiteStore(tmp_path / "log.db"), SQLiteStore(tmp_path / "log.db")
+    await writer.open()
+    await commit(writer, append(ALICE, 0))
+    loop, read_end = asyncio.get_running_loop(), adapter.last_position
+
+    def overtaken(db: sqlite3.Connection) -> int:
+        position = read_end(db)
+        asyncio.run_coroutine_threadsafe(commit(writer, append(ALICE, 1)), loop).result()
+        return position
+
+    monkeypatch.setattr(adapter, "last_position", overtaken)
+    await reader.open(read_only=True)
+    assert await versions(reader, ALICE) == [1, 2]
+    await reader.close()
+    await writer.close()

@@ -89,7 +89,7 @@ class DiskPlace:
     def remember(self, position: int | None) -> None:
         pass
 
-    def missing(self, position: int) -> None:
+    def missing(self, end: object) -> None:
         return None
 
     def acknowledge(self, position: int) -> None:
