@@ -18,7 +18,7 @@ from actorium.benchmarks.measuring.gate import require_log
 from actorium.benchmarks.measuring.load import AMOUNT, Accounts, running
 from actorium.benchmarks.scenario import Bench, Figures, Scenario, StoreName, Wrong
 from actorium.benchmarks.scenarios import sagas
-from actorium.benchmarks.yardsticks.least import Least, connect
+from actorium.benchmarks.yardsticks.least import Least, Pay, connect
 from actorium.errors import Overloaded
 from actorium.store.event_store import AppendBatch, Appended
 from actorium.store.memory import MemoryStore
@@ -144,7 +144,7 @@ async def _of_cpu_time(bench: Bench) -> Figures:
         accounts.events[account] += 1
 
     async def ask(account: int) -> None:
-        await least.ask(accounts.ids[account], AMOUNT)
+        await least.ask(accounts.ids[account], Pay(AMOUNT))
 
     spent_us: dict[Callable[[int], Awaitable[None]], list[float]] = {send: [], ask: []}
     own = Bench(bench.store_name, bench.sizes, bench.folder / "own", bench.shared, seed=bench.seed)

@@ -1,8 +1,12 @@
 """The minimal work of a Python process for one durable event: a bound that a runtime can approach but hardly exceed.
 
-A table of objects, each with its waiting commands. One callback of the loop decides all of them, a separate thread
-writes the result in one transaction, and one wake-up per batch answers all callers. There are no checks, no recovery,
-no subscriptions, and no detection of duplicate commands.
+A table of aggregates, each with a mailbox while commands wait for it. The caller makes a command; the aggregate decides
+it, which checks it and may refuse it, and evolves. The event is stored as JSON with metadata of two ids, that of the
+command and that of its flow. One callback of the loop decides all that wait, a separate thread writes the result in one
+transaction, and one wake-up per batch answers all callers.
+
+There is no check of the fields, no recovery, no subscription, no detection of duplicate commands, no timeout, no limit
+and no passivation.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import asyncio
 import random
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -44,17 +49,38 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
     """Its metadata."""
 
     command_id: str
+    flow_id: str
+
+
+class Pay(msgspec.Struct, frozen=True, gc=False):
+    """The command."""
+
+    amount: int
+
+
+class Refusal(Exception):
+    """The aggregate refuses a command."""
 
 
 class Purse:
-    """One aggregate with its waiting commands."""
+    """One aggregate; it has a mailbox while commands wait for it."""
 
-    __slots__ = ("balance", "id", "mail", "version")
+    __slots__ = ("balance", "id", "mailbox", "version")
 
     def __init__(self, id: str) -> None:
         self.id = id
         self.version = self.balance = 0
-        self.mail: list[tuple[int, asyncio.Future[int]]] = []
+        self.mailbox: deque[tuple[Pay, asyncio.Future[int]]] | None = None
+
+    def decide(self, command: Pay) -> Paid:
+        """Return the event of a command; raise Refusal if its amount is wrong."""
+        if command.amount <= 0:
+            raise Refusal(f"amount={command.amount}: must be above 0")
+        return Paid(self.id, command.amount)
+
+    def evolve(self, event: Paid) -> None:
+        """Apply an event."""
+        self.balance += event.amount
 
 
 class Least:
@@ -72,32 +98,39 @@ class Least:
         self._commands = 0
         self._encode = msgspec.json.Encoder().encode
 
-    def ask(self, id: str, amount: int) -> asyncio.Future[int]:
-        """Return the version that a payment has when it is durable."""
+    def ask(self, id: str, command: Pay) -> asyncio.Future[int]:
+        """Return the future of the version that the command's event has when it is durable; it may raise Refusal."""
         purse = self.purses.get(id)
         if purse is None:
             purse = self.purses[id] = Purse(id)
         answer: asyncio.Future[int] = self._loop.create_future()
-        if not purse.mail:
+        if purse.mailbox is None:
+            purse.mailbox = deque()
             if not self._ready:
                 self._loop.call_soon(self._decide)
             self._ready.append(purse)
-        purse.mail.append((amount, answer))
+        purse.mailbox.append((command, answer))
         return answer
 
     def _decide(self) -> None:
         ready, self._ready = self._ready, []
         encode, now_us = self._encode, time.time_ns() // 1_000
         for purse in ready:
-            for amount, answer in purse.mail:
-                event = Paid(purse.id, amount)
-                purse.balance += event.amount
+            mailbox = purse.mailbox
+            while mailbox:
+                command, answer = mailbox.popleft()
+                try:
+                    event = purse.decide(command)
+                except Refusal as refusal:
+                    answer.set_exception(refusal)
+                    continue
+                purse.evolve(event)
                 purse.version += 1
-                self._commands += 1
-                cause = encode(Cause(f"command-{self._commands:024x}"))
+                self._commands = number = self._commands + 1
+                cause = encode(Cause(f"command-{number:024x}", f"flow-{number:027x}"))
                 self._gathered.append((answer, (purse.id, purse.version, "Paid", encode(event), cause, now_us)))
-            purse.mail.clear()
-        if not self._is_writing:
+            purse.mailbox = None
+        if self._gathered and not self._is_writing:
             self._write()
 
     def _write(self) -> None:
@@ -130,7 +163,8 @@ class Least:
         if self._gathered:
             self._write()  # before the callers wake, so that the disk works meanwhile
         for answer, row in batch:
-            answer.set_result(row[1])
+            if not answer.done():  # its caller may be gone
+                answer.set_result(row[1])
 
     def close(self) -> None:
         """Stop the thread."""
@@ -157,7 +191,7 @@ async def measure(bench: Bench) -> Figures:
     db = connect(bench) if bench.is_file else None
     least = Least(db)
     ids = [f"account-{number}" for number in range(bench.count("aggregates"))]
-    await asyncio.gather(*(least.ask(id, 1) for id in ids))
+    await asyncio.gather(*(least.ask(id, Pay(1)) for id in ids))
     warmed = await _closed_loop(least, ids, bench, bench.seconds() * WARM_UP)
     with bench.clock() as clock:
         bench.latencies_s = await _closed_loop(least, ids, bench, bench.seconds())
@@ -182,7 +216,7 @@ async def _closed_loop(least: Least, ids: Sequence[str], bench: Bench, seconds: 
         now = 0.0
         while now < ends:
             began = clock()
-            await least.ask(ids[int(chance() * len(ids))], 5)
+            await least.ask(ids[int(chance() * len(ids))], Pay(5))
             now = clock()
             latencies_s.append(now - began)
 

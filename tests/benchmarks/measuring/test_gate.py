@@ -11,7 +11,7 @@ from actorium.benchmarks.catalog import BY_NAME
 from actorium.benchmarks.measuring.filling import filled
 from actorium.benchmarks.measuring.gate import require_log
 from actorium.benchmarks.scenario import Bench, Wrong
-from actorium.benchmarks.yardsticks.least import Least, connect
+from actorium.benchmarks.yardsticks.least import Least, Pay, connect
 from actorium.store.event_store import EventStore
 from actorium.store.memory import MemoryStore
 
@@ -108,7 +108,7 @@ async def test_a_commit_that_fails_ends_the_yardsticks_callers(tmp_path: Path) -
     least = Least(db)
     try:
         with pytest.raises(sqlite3.OperationalError, match="no such table"):
-            await least.ask("account-0", 5)
+            await least.ask("account-0", Pay(5))
     finally:
         least.close()
         db.close()
