@@ -11,6 +11,7 @@ from cyclopts.validators import Number
 from actorium.commands.problem import WrongUse
 from actorium.commands.screen import Screen
 from actorium.examples.bank.commands import demo as bank_demo
+from actorium.store.errors import from_extra
 
 _SEED = 1
 
@@ -58,9 +59,7 @@ def demo(
         return
     if data is not None or rows is not None or db is not None:
         raise WrongUse("--data, --rows and --db belong to `actorium demo bank`")
-    try:
+    with from_extra("cli,fastapi,nats", "`actorium demo services`", "fastapi", "uvicorn", "nats"):
         from actorium.examples.shop.demo import DEFAULT_ORDERS, ServicesDemo
-    except ModuleNotFoundError as missing:
-        raise WrongUse(f"this demo needs {missing.name}: pip install 'actorium[cli,fastapi,nats]'") from missing
     count = DEFAULT_ORDERS if orders is None else orders
     ServicesDemo(Screen(), orders=count, seed=_SEED if seed is None else seed, keep=keep, nats_server=nats_server).run()

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
@@ -291,3 +292,20 @@ class UpcastFailed(UnreadableEvent):
 
 class UnknownEventType(UnreadableEvent):
     """The log holds an event type that no registered class can read."""
+
+
+@contextmanager
+def from_extra(extra: str, user: str, *packages: str) -> Iterator[None]:
+    """Around imports of packages: without one of them, raise ConfigurationError with the command that installs it.
+
+    extra: the extra that installs the packages.
+    user: what needs them, as the start of the message.
+    packages: what their imports start with. Other missing modules raise ModuleNotFoundError.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        package = (missing.name or "").partition(".")[0]
+        if package not in packages:
+            raise
+        raise ConfigurationError(f"{user} needs {package}: pip install 'actorium[{extra}]'") from missing

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from actorium.store.errors import ConfigurationError
+from actorium.store.errors import ConfigurationError, from_extra
 from actorium.store.event_store import EventStore, Examinable
 from actorium.store.memory import MemoryStore
 from actorium.store.sqlite import SQLiteStore
@@ -82,13 +82,9 @@ def _sqlite(url: str, place: str, options: dict[str, str]) -> EventStore:
 
 
 def _postgresql(url: str, place: str, options: dict[str, str]) -> EventStore:
-    try:
+    with from_extra("postgresql", "a log in PostgreSQL", "asyncpg"):
         from actorium.store.postgresql import PostgreSQLNodeStore
         from actorium.store.postgresql.connections.options import OPTIONS, split_url
-    except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] != "asyncpg":
-            raise
-        raise ConfigurationError("a log in PostgreSQL needs asyncpg: pip install 'actorium[postgresql]'") from missing
     uri, others = split_url(place, options)
     return PostgreSQLNodeStore(uri, **_read_options(url, others, OPTIONS))
 

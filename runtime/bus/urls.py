@@ -5,11 +5,11 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from actorium.runtime.bus.bus import Bus
 from actorium.runtime.bus.buses.memory import MemoryBus
-from actorium.store.errors import ConfigurationError
+from actorium.store.errors import ConfigurationError, from_extra
 
 _SHAPES = "memory://NAME, nats://host:4222, tls://host:4222"
 _FILES = {"creds": "user_credentials", "nkey": "nkeys_seed"}
@@ -39,14 +39,12 @@ def open_bus(bus: str | Bus) -> Bus:
 
 
 def _nats(url: str, scheme: str, place: str, options: Mapping[str, str]) -> Bus:
-    try:
+    with from_extra("nats", "a bus on NATS", "nats"):
         from actorium.runtime.bus.buses.nats import NatsBus
-    except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] != "nats":
-            raise
-        raise ConfigurationError("a bus on NATS needs nats-py: pip install 'actorium[nats]'") from missing
     shown = f"{scheme}://{place.rpartition('@')[2]}"
     user, at, hosts = place.rpartition("@")
+    for host in hosts.split(","):
+        _require_host(shown, host)
     servers = [f"{scheme}://{user}{at}{host}" for host in hosts.split(",")]
     passed: dict[str, Any] = {}
     for name, value in options.items():
@@ -65,6 +63,18 @@ def _nats(url: str, scheme: str, place: str, options: Mapping[str, str]) -> Bus:
     if any(name.startswith("tls_") for name in options):
         passed["tls"] = _tls(shown, options)
     return NatsBus(*servers, **passed)
+
+
+def _require_host(shown: str, host: str) -> None:
+    try:
+        split = urlsplit(f"//{host}")
+        right = split.hostname and split.netloc == host and split.port != 0
+    except ValueError:  # the port is not a number, or too large
+        right = False
+    if not right or any(character.isspace() for character in host):
+        raise ConfigurationError(
+            f"bus {shown!r}: {host!r} is not a server; write host:port, and several servers with commas between them"
+        )
 
 
 def _tls(shown: str, options: Mapping[str, str]) -> ssl.SSLContext:

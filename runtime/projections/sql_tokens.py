@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from actorium.store.errors import ConfigurationError
+from actorium.store.errors import ConfigurationError, from_extra
 
 STATEMENTS_KEPT = 1_000
 
@@ -78,14 +78,8 @@ def _split(sql: str) -> Sequence[_Place]:
 
 @cache
 def _splitter() -> Callable[[str], Sequence[_Place]]:
-    try:
+    with from_extra("sql", "a projection with a `schema`", "sqlglot"):
         from sqlglot.dialects.sqlite import SQLite
-    except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] != "sqlglot":
-            raise
-        raise ConfigurationError(
-            "a projection with a `schema` needs sqlglot to read its SQL: pip install 'actorium[sql]'"
-        ) from missing
 
     class Statements(SQLite.Tokenizer):
         """SQLite's tokenizer, but with each word as a token of its own.

@@ -9,7 +9,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from actorium.actors.commands import Command
-from actorium.store.errors import ConfigurationError
+from actorium.store.errors import ConfigurationError, from_extra
 from actorium.store.names import is_storable_name
 
 CatchUp = Literal["all", "latest", "none"]
@@ -96,12 +96,8 @@ class Schedule:
 
 
 def _checked_cron(name: str, cron: str) -> None:
-    try:
+    with from_extra("schedules", f"Schedule({name!r}, cron=…)", "cronsim"):
         from cronsim import CronSim, CronSimError
-    except ImportError as error:
-        raise ConfigurationError(
-            f"Schedule({name!r}, cron=…) needs the package cronsim: pip install 'actorium[schedules]'"
-        ) from error
     try:
         CronSim(cron, _EPOCH)
     except CronSimError as error:

@@ -12,7 +12,7 @@ from functools import cache
 from hashlib import blake2b
 from typing import Any
 
-from actorium.store.errors import ConfigurationError, StoreUnavailable
+from actorium.store.errors import StoreUnavailable, from_extra
 from actorium.store.personal.keys import KEY_BYTES, SubjectKey
 from actorium.store.personal.values import Personal
 
@@ -22,11 +22,9 @@ _NONCE_BYTES = 12
 @cache
 def library() -> tuple[Any, type[Exception]]:
     """Return the cipher, and the error that it raises for changed data; raise ConfigurationError if it is missing."""
-    try:
+    with from_extra("personal", "personal data", "cryptography"):
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-    except ModuleNotFoundError as missing:
-        raise ConfigurationError("personal data needs cryptography: pip install 'actorium[personal]'") from missing
     return AESGCM, InvalidTag
 
 

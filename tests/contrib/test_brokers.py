@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import aio_pika
 import msgspec
@@ -209,14 +209,6 @@ async def test_an_event_that_no_queue_of_rabbitmq_takes_is_not_confirmed() -> No
         await sink(event)
 
 
-@pytest.mark.parametrize("sink", [KafkaSink, RabbitSink])
-def test_a_sink_without_its_library_names_the_extra(sink: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink, "_library_name", "not_installed")
-    named: dict[Literal["topic", "exchange"], str] = {"topic" if sink is KafkaSink else "exchange": "shop"}
-    with pytest.raises(ConfigurationError, match=r"pip install 'actorium\[(kafka|rabbitmq)\]'"):
-        sink("amqp://user:secret@host/", **named)
-
-
 def test_a_time_for_confirmations_is_positive_and_secrets_are_not_shown() -> None:
     with pytest.raises(ConfigurationError, match=r"^RabbitSink\('amqp://host/'\): confirm_s=0 must be a number of"):
         RabbitSink("amqp://user:secret@host/", exchange="shop", confirm_s=0)
@@ -236,3 +228,20 @@ def test_a_sink_without_an_address_or_a_topic_is_refused(wrong: Any) -> None:
         KafkaSink(wrong, topic="shop")
     with pytest.raises(ConfigurationError, match=r"RabbitSink\('amqp://host/'\): .* must be the name of its topic or"):
         RabbitSink("amqp://host/", exchange=wrong)
+
+
+@pytest.mark.parametrize("wrong", ["heartbeatt", "heartbeat", "password", "host"])
+def test_an_option_that_rabbitmq_would_not_get_is_refused(wrong: str) -> None:
+    said = rf"RabbitSink\('amqp://host/'\): no option '{wrong}'; options: client_properties, ssl_context, ssl_"
+    with pytest.raises(ConfigurationError, match=said):
+        RabbitSink("amqp://host/", exchange="shop", **{wrong: 1})
+    RabbitSink("amqp://host/?heartbeat=10", exchange="shop", timeout=3)
+
+
+@pytest.mark.parametrize("wrong", ["linger", "acks", "value_serializer"])
+def test_an_option_that_kafka_would_not_get_is_refused(wrong: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=rf"KafkaSink\('host:9092'\): no option '{wrong}'; options: client_id, "
+    ):
+        KafkaSink("host:9092", topic="shop", **{wrong: 1})
+    KafkaSink("host:9092", topic="shop", linger_ms=5)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from importlib import import_module
+from inspect import signature
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from actorium.errors import ConfigurationError
 from actorium.runtime.arguments import is_seconds
 from actorium.runtime.errors import ServiceUnavailable
+from actorium.store.errors import from_extra
 from actorium.store.raised import error_text
 from actorium.types import CloudEvent
 
@@ -29,6 +32,8 @@ class BrokerSink(ABC, Generic[C]):
 
     _library_name = ""
     _extra = ""
+    _connect_name = ""
+    _not_options: frozenset[str]
 
     def __init__(self, address: Any, place: Any, confirm_s: float, options: dict[str, Any]) -> None:
         if not (isinstance(address, str) and address):
@@ -38,12 +43,11 @@ class BrokerSink(ABC, Generic[C]):
             raise ConfigurationError(f"{shown}: {place!r} must be the name of its topic or exchange")
         if not is_seconds(confirm_s) or confirm_s == 0:
             raise ConfigurationError(f"{shown}: confirm_s={confirm_s!r} must be a number of seconds above 0")
-        try:
+        with from_extra(self._extra, shown, self._library_name):
             self._library = import_module(self._library_name)
-        except ModuleNotFoundError as missing:
-            raise ConfigurationError(
-                f"{shown} needs {self._library_name}: pip install 'actorium[{self._extra}]'"
-            ) from missing
+        known = _options_of(getattr(self._library, self._connect_name)) - self._not_options
+        if unknown := sorted(options.keys() - known):
+            raise ConfigurationError(f"{shown}: no option {unknown[0]!r}; options: {', '.join(sorted(known))}")
         self._address = address
         self._confirm_s = confirm_s
         self._options = options
@@ -109,13 +113,19 @@ class RabbitSink(BrokerSink[tuple[Any, Any]]):
         message id is the event's id, and messages are persistent.
     required: wait until a queue takes the event; otherwise an event that no queue wants is confirmed and gone.
     confirm_s: how many seconds a confirmation may take.
-    options: passed to `aio_pika.connect`, such as `ssl_context`.
+    options: passed to `aio_pika.connect`, such as `ssl_context`. What it reads from the URL belongs there:
+        `amqp://host/?heartbeat=10`.
 
     Raises ConfigurationError without aio-pika, or if an argument is wrong.
     """
 
     _library_name = "aio_pika"
     _extra = "rabbitmq"
+    _connect_name = "connect"
+    # The URL says the first six. aio-pika ignores them beside a URL.
+    _not_options = frozenset(
+        {"host", "port", "login", "password", "virtualhost", "ssl", "url", "loop", "connection_class"}
+    )
 
     def __init__(
         self, url: str, *, exchange: str, required: bool = True, confirm_s: float = _CONFIRM_S, **options: Any
@@ -167,6 +177,12 @@ class KafkaSink(BrokerSink[Any]):
 
     _library_name = "aiokafka"
     _extra = "kafka"
+    _connect_name = "AIOKafkaProducer"
+    # The sink sets the first three, and sends bytes outside transactions.
+    _not_options = frozenset(
+        {"bootstrap_servers", "acks", "enable_idempotence", "key_serializer", "value_serializer", "transactional_id"}
+        | {"transaction_timeout_ms", "loop", "api_version"}
+    )
 
     def __init__(self, servers: str, *, topic: str, confirm_s: float = _CONFIRM_S, **options: Any) -> None:
         super().__init__(servers, topic, confirm_s, options)
@@ -196,6 +212,12 @@ class KafkaSink(BrokerSink[Any]):
             key=event.subject.encode(),
             headers=[(name, value.encode()) for name, value in headers.items()],
         )
+
+
+def _options_of(function: Callable[..., Any]) -> set[str]:
+    """Return the names of a function's parameters, but not of `**` ones."""
+    parameters = signature(function).parameters.values()
+    return {one.name for one in parameters if one.kind is not one.VAR_KEYWORD}
 
 
 def _shown(address: str) -> str:

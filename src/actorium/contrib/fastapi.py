@@ -14,11 +14,6 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import closing
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Header, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.sse import ServerSentEvent
-from pydantic import BaseModel, Field
-
 from actorium.actors.commands import Command
 from actorium.application import Runtime
 from actorium.contrib import starlette
@@ -29,7 +24,14 @@ from actorium.contrib.web.streams import log_after, streamed_events, streamed_re
 from actorium.runtime.log.subscriptions import Subscription
 from actorium.runtime.projections.projection import Projection
 from actorium.runtime.projections.queries import Watch
+from actorium.store.errors import from_extra
 from actorium.store.events import Event
+
+with from_extra("fastapi", "actorium.contrib.fastapi", "fastapi", "pydantic"):
+    from fastapi import Depends, FastAPI, Header, Query, Request, Response
+    from fastapi.exceptions import RequestValidationError
+    from fastapi.sse import ServerSentEvent
+    from pydantic import BaseModel, Field
 
 __all__ = ["After", "Log", "Receipt", "Running", "Send", "Sender", "WebOptions", "events", "install", "results"]
 

@@ -19,15 +19,6 @@ from contextlib import closing
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response, get
-from litestar.config.app import AppConfig
-from litestar.di import Provide
-from litestar.exceptions import HTTPException, ValidationException
-from litestar.middleware import DefineMiddleware
-from litestar.params import HeaderParameter
-from litestar.plugins import InitPlugin
-from litestar.response import ServerSentEvent
-from litestar.response.sse import ServerSentEventMessage
 
 from actorium.actors.commands import Command
 from actorium.application import Runtime
@@ -41,7 +32,19 @@ from actorium.health import live, ready
 from actorium.runtime.log.subscriptions import Subscription
 from actorium.runtime.projections.projection import Projection
 from actorium.runtime.projections.queries import Watch
+from actorium.store.errors import from_extra
 from actorium.store.events import Event
+
+with from_extra("litestar", "actorium.contrib.litestar", "litestar"):
+    from litestar import Request, Response, get
+    from litestar.config.app import AppConfig
+    from litestar.di import Provide
+    from litestar.exceptions import HTTPException, ValidationException
+    from litestar.middleware import DefineMiddleware
+    from litestar.params import HeaderParameter
+    from litestar.plugins import InitPlugin
+    from litestar.response import ServerSentEvent
+    from litestar.response.sse import ServerSentEventMessage
 
 __all__ = ["ActoriumPlugin", "CommandReceipt", "CommandSender", "WebOptions", "events", "results"]
 

@@ -23,18 +23,21 @@ from time import time_ns
 from typing import Any, Literal
 
 import msgspec
-from opentelemetry import trace
-from opentelemetry.context import Context
-from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation, get_meter_provider
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider, get_tracer_provider
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from actorium.actors.commands import command_type_of
 from actorium.application import Runtime
 from actorium.errors import ConfigurationError, RuntimeClosed
 from actorium.runtime.commands.inherited import inherited
 from actorium.runtime.instrument import Instrument, ObservedAnswer, ObservedBatch, ObservedCommand
+from actorium.store.errors import from_extra
 from actorium.store.events import Event, RecordedEvent, event_type_of
+
+with from_extra("otel", "actorium.contrib.opentelemetry", "opentelemetry"):
+    from opentelemetry import trace
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation, get_meter_provider
+    from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider, get_tracer_provider
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _HEADER = "traceparent"

@@ -15,16 +15,18 @@ from collections.abc import Callable, Iterator, Sequence
 from math import isnan
 from typing import Any, Literal
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, make_asgi_app
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
-
 from actorium.actors.commands import Command, command_type_of
 from actorium.application import Runtime
 from actorium.errors import RuntimeClosed
 from actorium.runtime.instrument import Instrument, ObservedAnswer, ObservedBatch
 from actorium.runtime.statistics import RuntimeStatistics
+from actorium.store.errors import from_extra
 from actorium.store.events import Event, RecordedEvent
+
+with from_extra("prometheus", "actorium.contrib.prometheus", "prometheus_client"):
+    from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, make_asgi_app
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+    from prometheus_client.registry import Collector
 
 # From half a millisecond, a commit on a fast disk, to ten seconds, a caller's patience.
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -13,12 +13,6 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
 from actorium.actors.commands import Command
 from actorium.application import Runtime
 from actorium.contrib.web.answers import WebAnswer, error_answer, health_answer, refusal_answer
@@ -28,6 +22,14 @@ from actorium.contrib.web.requests import Wishes, position_of, reply_headers, wi
 from actorium.errors import ActoriumError
 from actorium.health import live, ready
 from actorium.runtime.projections.projection import Projection
+from actorium.store.errors import from_extra
+
+with from_extra("fastapi", "actorium.contrib.starlette", "starlette"):
+    from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse, Response
+    from starlette.routing import Route
 
 __all__ = ["WebOptions", "install", "options_of", "position", "runtime_of", "send", "wishes"]
 

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import msgspec
 
-from actorium.store.errors import ConfigurationError, DamagedLog
+from actorium.store.errors import ConfigurationError, DamagedLog, from_extra
 from actorium.verification.heads import LogHead
 
-try:
+with from_extra("verify", "a signed head", "cryptography"):
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-except ModuleNotFoundError as missing:
-    raise ConfigurationError("signatures need the package cryptography: pip install 'actorium[verify]'") from missing
 
 _KEY_ID_DIGITS = 16
 _ONLY_THE_OWNER = 0o600

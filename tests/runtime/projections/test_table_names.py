@@ -1,7 +1,6 @@
 """A projection's SQL: only its own names are replaced, and it writes only to its own tables."""
 
 import sqlite3
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -10,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actorium import ConfigurationError
-from actorium.runtime.projections import sql_tokens as sql_tokens_module
 from actorium.runtime.projections.sql_tokens import sql_tokens
 from actorium.runtime.projections.table_names import TableNames, split_statements
 from actorium.store.tables.dialect import SQLiteDialect
@@ -249,12 +247,3 @@ def test_the_parts_of_a_statement_join_to_its_text(sql: str) -> None:
     except ConfigurationError:
         return
     assert "".join(token.text for token in tokens) == sql
-
-
-def test_without_sqlglot_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sqlglot", None)
-    for module in [name for name in sys.modules if name.startswith("sqlglot.")]:
-        monkeypatch.delitem(sys.modules, module)
-    sql_tokens_module._splitter.cache_clear()
-    with pytest.raises(ConfigurationError, match=r"pip install 'actorium\[sql\]'"):
-        TableNames("P__v1__", "CREATE TABLE never_seen_before (a)", SQLITE)

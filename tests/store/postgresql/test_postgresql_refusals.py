@@ -2,8 +2,6 @@
 
 import asyncio
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -151,14 +149,6 @@ async def test_an_old_server_is_refused(url: str, monkeypatch: pytest.MonkeyPatc
     error = await refusal(url)
     assert isinstance(error, ConfigurationError)
     assert "but Actorium needs 99 or newer: upgrade the server" in str(error)
-
-
-def test_the_missing_extra_is_named() -> None:
-    program = "import sys; sys.modules['asyncpg'] = None; from actorium.store.urls import open_store as o; o('{url}')"
-    url = "postgresql://localhost/db"
-    ended = subprocess.run([sys.executable, "-c", program.format(url=url)], capture_output=True, text=True, check=False)
-    advice = "ConfigurationError: a log in PostgreSQL needs asyncpg: pip install 'actorium[postgresql]'"
-    assert ended.stderr.strip().splitlines()[-1].endswith(advice)
 
 
 @pytest.mark.asyncio

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actorium.simulation.disk.disk import SimulatedDisk
-from actorium.store.errors import ConfigurationError
+from actorium.store.errors import from_extra
 from actorium.store.personal.keys import KeyStore, MemoryKeys
 from actorium.store.sqlite.adapter import SQLiteLog
 from actorium.store.sqlite.settings import SQLiteSettings
@@ -37,14 +37,8 @@ class SimulatedSqliteStore(SQLiteLog):
         wal_autocheckpoint_pages: int = _WAL_AUTOCHECKPOINT_PAGES,
         keys: KeyStore | None = None,
     ) -> None:
-        try:
+        with from_extra("simulation", "SQLite on a simulated disk", "apsw"):
             from actorium.simulation.disk.place import DiskPlace
-        except ModuleNotFoundError as missing:
-            if missing.name != "apsw":
-                raise
-            raise ConfigurationError(
-                'SQLite on a simulated disk requires apsw: pip install "actorium[simulation]"'
-            ) from missing
         settings = SQLiteSettings(synchronous, cache_mb, wal_autocheckpoint_pages, busy_timeout_s=0, verify_mb=0)
         super().__init__(DiskPlace(disk, name), settings, run_events=_RUN_EVENTS)
         self.personal_keys: KeyStore = keys or MemoryKeys(seed=0)
