@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from actorium.runtime.bus.bus import Bus
+from actorium.runtime.bus.urls import open_bus
 from actorium.store.errors import ConfigurationError
 
 NAME_LENGTH_MAX = 100
@@ -19,7 +20,7 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     wire: the URL of a bus (`nats://host:4222`), or a Bus, that carries the commands between the nodes. Without it, and
         while the bus is away, the database carries them.
 
-    Raises ConfigurationError for an invalid name.
+    Raises ConfigurationError for an invalid name or wire.
     """
 
     node: str
@@ -35,3 +36,12 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
                 )
         if not self.node.strip():
             raise ConfigurationError(f"Cluster(node={self.node!r}): a node needs a name, such as its host's")
+        bus_of(self)
+
+
+def bus_of(cluster: Cluster) -> Bus | None:
+    """Return the bus that carries the commands between the nodes, not yet opened; None if the database carries them."""
+    try:
+        return None if cluster.wire == "" else open_bus(cluster.wire)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"Cluster(wire=…): {error}") from error

@@ -21,10 +21,8 @@ from msgspec.structs import replace
 from actorium.actors.actor import Actor
 from actorium.actors.commands import Command
 from actorium.actors.kind import ActorKind
-from actorium.runtime.bus.bus import Bus
-from actorium.runtime.bus.urls import open_bus
 from actorium.runtime.cluster.bus_wire import BusWire
-from actorium.runtime.cluster.cluster import Cluster
+from actorium.runtime.cluster.cluster import Cluster, bus_of
 from actorium.runtime.cluster.command_wire import CommandForm, CommandWire
 from actorium.runtime.cluster.description import NodeDescription
 from actorium.runtime.cluster.directory import Directory
@@ -84,7 +82,7 @@ class ClusterNode(Component):
         self._environment = environment
         self.directory = Directory()
         self._message_bytes_max = 2 * environment.settings.max_payload_bytes + _MESSAGE_OVERHEAD_BYTES
-        self._bus = _bus_of(cluster)
+        self._bus = bus_of(cluster)
         self._address = environment.source.new_id() if self._bus is not None else ""
         self.described = replace(described, wire=self._address)
         self._wire: Wire = StoreWire(store)
@@ -383,11 +381,3 @@ class ClusterNode(Component):
         for node in self.directory.members:
             if node != self.directory.me:
                 self._senders.send(node, hint)
-
-
-def _bus_of(cluster: Cluster) -> Bus | None:
-    """Return the bus that carries the frames, not yet opened; None if the database does."""
-    try:
-        return open_bus(cluster.wire) if cluster.wire else None
-    except ConfigurationError as error:
-        raise ConfigurationError(f"Cluster(wire=…): {error}") from error

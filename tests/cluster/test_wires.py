@@ -230,10 +230,10 @@ async def test_refused_credentials_are_an_error_of_the_program(url: str) -> None
             await node.start()
 
 
-@pytest.mark.parametrize("wrong", ["http://host", "nats://", "nats://host?unknown=1"])
-def test_a_wrong_wire_is_refused(wrong: str) -> None:
+@pytest.mark.parametrize("wrong", ["http://host", "nats://", "nats://host:x", "nats://host?unknown=1", 5, None, b""])
+def test_a_wrong_wire_is_refused(wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"Cluster\(wire=…\): bus"):
-        Runtime([Tally], store="postgresql://localhost/x", cluster=Cluster(node="a", wire=wrong))
+        Cluster(node="a", wire=wrong)
 
 
 def test_a_wire_may_be_a_bus_with_options_of_its_own() -> None:
