@@ -26,6 +26,7 @@ UPWARD = {
     "src/actorium/commands/prove/crash.py": "`actorium prove crash` runs an example",
     "src/actorium/commands/prove/cluster.py": "`actorium prove cluster` runs an example",
     "src/actorium/commands/prove/postgresql.py": "`actorium prove postgresql` runs an example",
+    "src/actorium/commands/prove/faults.py": "it shows what an example has found",
 }
 
 # Sources of time, chance and threads. A simulated run is the same code only if none of them is used directly.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
+from collections.abc import Mapping
 
 import msgspec
 
+WANTED_S: Mapping[str, tuple[float | None, float]] = {"process killed": (1.0, 4.0)}
+"""How long a takeover should take at most, as a median and at worst, in seconds."""
 _EXAMPLES_MAX = 10
 
 
@@ -47,10 +49,6 @@ class FaultFindings(msgspec.Struct):
         """Whether all promises were kept."""
         broken = self.lost, self.duplicated, self.gaps, self.moved, self.wrong_balances, self.unfinished, self.strays
         return not any(broken)
-
-    def median_s(self, kind: str) -> float:
-        """Return the median outage after a kind of fault, in seconds."""
-        return statistics.median(self.outages_s[kind])
 
     def note(self, example: str) -> None:
         """Keep an example of what is wrong."""

@@ -9,7 +9,7 @@ from support.postgres import new_log, with_options
 
 from actorium import Runtime
 from actorium.examples.bank.faults.audit import audit_bank
-from actorium.examples.bank.faults.findings import FaultFindings
+from actorium.examples.bank.faults.findings import WANTED_S, FaultFindings
 from actorium.examples.bank.faults.load import PARTS, open_account, work
 from actorium.examples.bank.faults.rounds import KINDS
 from actorium.examples.bank.generate import generate
@@ -26,6 +26,10 @@ def test_each_kind_of_fault_loses_nothing(tmp_path: Path, capsys: pytest.Capture
     assert counts["takeovers"] >= 2
     assert counts["sagas"] > 0
     assert counts["events"] > counts["acknowledged"] > 0
+
+
+def test_what_is_wanted_is_measured() -> None:
+    assert WANTED_S.keys() <= set(KINDS)
 
 
 def test_all_balances_are_right_although_the_server_is_killed_twice(
