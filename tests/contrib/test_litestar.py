@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +19,7 @@ from support.bank import Add, FailToDecide, Tally
 from support.read_models import Sums, Switch
 
 from actorium import Event, Rejected, Runtime
+from actorium.console import control_socket
 from actorium.contrib.litestar import ActoriumPlugin, CommandReceipt, CommandSender, WebOptions, events, results
 from actorium.contrib.prometheus import Prometheus
 from actorium.errors import RuntimeClosed
@@ -155,6 +158,13 @@ async def test_the_own_lifespan_surrounds_the_runtime_and_health_is_served() -> 
     assert said == ["opened", "closed"]
     async with client_of(application(WebOptions(health=""))) as client:
         assert (await client.get("/health/live")).status_code == 404
+
+
+async def test_the_commands_of_operators_reach_an_application_while_it_runs(tmp_path: Path) -> None:
+    place = tmp_path / "shop.sock"
+    async with client_of(application(WebOptions(while_running=[partial(control_socket, path=place)]))):
+        assert place.is_socket()
+    assert not place.exists()
 
 
 async def test_events_and_results_are_streamed() -> None:

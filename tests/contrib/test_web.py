@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,7 @@ from support.bank import Add, FailToDecide, Tally
 from support.read_models import Sums, Switch
 
 from actorium import ConfigurationError, Rejected, Runtime, Settings
+from actorium.console import control_socket
 from actorium.contrib import starlette as web
 from actorium.contrib.fastapi import After, Receipt, Running, Send, WebOptions, install, results
 from actorium.contrib.web.problems import problem_of
@@ -224,6 +226,16 @@ async def test_the_own_lifespan_of_an_application_surrounds_the_runtime() -> Non
         assert state == {"resource": "a pool"}
         app.state.actorium.statistics()
     assert said == ["opened", "closed"]
+
+
+@pytest.mark.parametrize("app_of", [fastapi_app, starlette_app])
+async def test_the_commands_of_operators_reach_an_application_while_it_runs(app_of: Any, tmp_path: Path) -> None:
+    place = tmp_path / "shop.sock"
+    app = app_of(WebOptions(while_running=[partial(control_socket, path=place)]))
+    async with client_of(app):
+        assert place.is_socket()
+        app.state.actorium.statistics()
+    assert not place.exists()
 
 
 async def test_health_says_why_an_application_is_not_ready() -> None:

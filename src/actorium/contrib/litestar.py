@@ -96,7 +96,7 @@ class ActoriumPlugin(InitPlugin):
         """Add the parts of this plugin to an application that is being created."""
         runtime, options = self._runtime, self._options
         limit: Any = BodyLimit  # ASGI in plain dictionaries, where Litestar has classes of its own
-        app_config.lifespan = [*app_config.lifespan, runtime.lifespan]
+        app_config.lifespan = [*app_config.lifespan, lambda app: options.running(runtime)]
         app_config.state["actorium"] = runtime
         app_config.request_max_body_size = None
         app_config.middleware = [*app_config.middleware, DefineMiddleware(limit, bytes_max=options.body_bytes_max)]

@@ -45,7 +45,7 @@ def install(app: Starlette, runtime: Runtime, options: WebOptions | None = None)
 
     @asynccontextmanager
     async def lifespan(application: Any) -> AsyncIterator[Any]:
-        async with own(application) as state, runtime:
+        async with own(application) as state, options.running(runtime):
             yield state
 
     app.router.lifespan_context = lifespan
