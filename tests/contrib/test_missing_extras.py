@@ -26,7 +26,7 @@ print(json.dumps(found))
 """
 PACKAGES = [
     "aio_pika", "aiokafka", "apsw", "asyncpg", "cronsim", "cryptography", "fastapi", "litestar", "nats",
-    "opentelemetry", "prometheus_client", "sqlglot", "starlette", "uvicorn",
+    "opentelemetry", "prometheus_client", "psutil", "sqlglot", "starlette", "uvicorn",
 ]  # fmt: skip
 # The program, and what it says: who needs which package of which extra.
 SAID = {
@@ -59,6 +59,13 @@ SAID = {
     "from actorium.simulation.disk import store; store.SimulatedSqliteStore(store.SimulatedDisk())": (
         "SQLite on a simulated disk", "apsw", "simulation",
     ),
+    "from actorium.commands.prove.postgresql import postgresql as prove; prove(rounds=1)": (
+        "`actorium prove postgresql`", "asyncpg", "postgresql",
+    ),
+    "from actorium.commands.prove.cluster import cluster as prove; prove(rounds=1)": (
+        "`actorium prove cluster`", "asyncpg", "postgresql,nats",
+    ),
+    "from actorium.commands.bench import bench; bench()": ("`actorium bench`", "psutil", "bench"),
     "from actorium.examples.demos import demo; demo('services')": (
         "`actorium demo services`", "uvicorn", "cli,fastapi,nats",
     ),

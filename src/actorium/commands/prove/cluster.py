@@ -14,6 +14,7 @@ from cyclopts.validators import Number
 from actorium.commands.json_report import JsonFile
 from actorium.commands.prove.faults import FaultProof, show_seconds
 from actorium.commands.screen import Screen
+from actorium.store.errors import from_extra
 from actorium.store.wording import counted
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ def cluster(
     seed
         The seed that determines what fails when.
     """
-    from actorium.examples.bank.nodes.rounds import ClusterRounds
+    with from_extra("postgresql,nats", "`actorium prove cluster`", "asyncpg", "nats"):
+        if wire == "nats":
+            import actorium.runtime.bus.buses.nats  # noqa: F401  (the nodes need it)
+        from actorium.examples.bank.nodes.rounds import ClusterRounds
     from actorium.testing.nats_server import own_nats_server
     from actorium.testing.postgresql.server import own_server
 

@@ -17,6 +17,7 @@ from actorium.commands.json_report import JsonFile
 from actorium.commands.problem import WrongUse, require_file
 from actorium.commands.prove.faults import FaultProof, show_seconds
 from actorium.commands.screen import Screen
+from actorium.store.errors import from_extra
 from actorium.store.wording import counted
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def postgresql(
         The seed that determines what fails when.
     """
     _require_sense(url, data)
-    from actorium.examples.bank.faults.rounds import FaultRounds
+    with from_extra("postgresql", "`actorium prove postgresql`", "asyncpg"):
+        from actorium.examples.bank.faults.rounds import FaultRounds
     from actorium.testing.postgresql.server import own_server
 
     proof = FaultProof(rounds, seed, json)
