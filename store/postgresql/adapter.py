@@ -47,6 +47,7 @@ from actorium.store.postgresql.connections.connector import Connector
 from actorium.store.postgresql.connections.failures import unavailable
 from actorium.store.postgresql.connections.options import PostgreSQLOptions, default_name
 from actorium.store.postgresql.connections.patience import until_known
+from actorium.store.postgresql.connections.prompt_call import prompt_call
 from actorium.store.postgresql.connections.sessions import Connection, Session, SessionPool, Work
 from actorium.store.postgresql.damage import damage, repair
 from actorium.store.postgresql.dialect import PostgreSQLDialect
@@ -253,7 +254,10 @@ class PostgreSQLStore:
 
     # --- writing --------------------------------------------------------------------------------------------------
 
-    async def append(self, batch: AppendBatch) -> Appended:
+    def append(self, batch: AppendBatch) -> asyncio.Future[Appended]:
+        return prompt_call(self._append(batch))
+
+    async def _append(self, batch: AppendBatch) -> Appended:
         session, lease = self._require_open(), self._require_lease()
         require_events(batch)
         appending = session.appending
@@ -264,8 +268,10 @@ class PostgreSQLStore:
             attempts += 1
             return await self._append_once(session, lease, connection, batch, is_repeated=attempts > 1)
 
-        appended = await self._until_known(session, lease, session.appender, attempt, lambda: appending.is_in_doubt)
-        if self._note_acknowledged(batch, appended):
+        appended = await self._until_known(
+            session, lease, lambda: session.appender.run_to_end(attempt), lambda: appending.is_in_doubt
+        )
+        if self._connector.acknowledge(batch, appended):
             session.growth.grown()
         if batch.snapshots:
             await self._save_snapshots(session, batch.snapshots)
@@ -286,32 +292,26 @@ class PostgreSQLStore:
             return Appended([], max(batch.recorded_us, end.recorded_us))
         return await appending.append(connection, batch, owned.writer)
 
-    def _note_acknowledged(self, batch: AppendBatch, appended: Appended) -> bool:
-        """Keep the last position that a batch wrote; return whether it wrote any."""
-        for append, outcome in zip(reversed(batch.appends), reversed(appended.outcomes), strict=True):
-            if isinstance(outcome, int):
-                self._connector.acknowledged = outcome + len(append.events) - 1
-                return True
-        return False
-
     async def _save_snapshots(self, session: _Opened, snapshots: Sequence[Snapshot]) -> None:
         try:
-            await session.appender.run(lambda c: checkpoints.save_snapshots(c, snapshots))
+            await session.appender.run_to_end(lambda c: checkpoints.save_snapshots(c, snapshots))
         except Exception as error:  # the events are written, and a snapshot is only a shortcut
             log.warning("store.snapshots_not_saved", place=self._connector.place, error=error_text(error))
 
     async def save(self, checkpoints_: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
         session, lease = self._require_open(), self._require_lease()
         saving = checkpoints.Saving(checkpoints_, lease.require().node, session.batches)
-        return await self._until_known(session, lease, session.tables, saving.attempt, lambda: saving.is_in_doubt)
+        # A caller that is cancelled leaves no attempt half done: a session finishes what it began.
+        return await self._until_known(
+            session, lease, lambda: session.tables.run(saving.attempt), lambda: saving.is_in_doubt
+        )
 
     async def _until_known(
-        self, session: _Opened, lease: Lease, connections: Session, attempt: Work[T], is_in_doubt: Callable[[], bool]
+        self, session: _Opened, lease: Lease, attempt: Callable[[], Awaitable[T]], is_in_doubt: Callable[[], bool]
     ) -> T:
-        # A caller that is cancelled leaves no attempt half done: a session finishes what it began.
         try:
             return await until_known(
-                lambda: connections.run(attempt),
+                attempt,
                 is_in_doubt=is_in_doubt,
                 goes_on=lambda: self._goes_on(session),
                 patience_s=self._options.patience_s,

@@ -11,6 +11,7 @@ database if somebody else writes too, never ahead of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import asyncpg
 
@@ -25,6 +26,8 @@ from actorium.store.sql.stream_heads import StreamHead, StreamHeads
 
 # About 300 bytes each.
 STREAM_HEADS_MAX = 100_000
+
+Statement: TypeAlias = "asyncpg.prepared_stmt.PreparedStatement[asyncpg.Record]"
 
 _OPTIONAL = frozenset({"command_id", "causation_id", "correlation_id", "command_events", "command_fingerprint"})
 
@@ -44,7 +47,14 @@ def _value(name: str, type_: str) -> str:
     return f"coalesce({name}, '')" if type_ == "text" and name not in _OPTIONAL else name
 
 
+def _parameter(number: int, name: str, type_: str) -> str:
+    """Return the value of a column of a single event, each of which is a parameter."""
+    value = f"${number}::{type_}"
+    return f"{value} # {FOLDED_SQL}" if name == "checksum" else value
+
+
 _UNNEST = ", ".join(_split(number, *column) for number, column in enumerate(COLUMNS.items(), 5))
+_PARAMETERS = ", ".join(_parameter(number, *column) for number, column in enumerate(COLUMNS.items(), 3))
 _VALUES = ", ".join(_value(*column) for column in COLUMNS.items())
 _APPEND = f"""
 WITH moved AS (
@@ -65,6 +75,15 @@ _APPEND_NEW_TYPES = _APPEND.format(
     ON CONFLICT DO NOTHING
 )"""
 )
+_APPEND_ONE = f"""
+WITH moved AS (
+    UPDATE log SET position = position + 1, recorded_us = greatest(recorded_us, $2::bigint)
+    WHERE $1::bigint = ANY (writers)
+    RETURNING position, recorded_us
+)
+INSERT INTO events (position, recorded_us, {", ".join(COLUMNS)})
+SELECT position, recorded_us, {_PARAMETERS} FROM moved
+RETURNING position - 1 AS base, recorded_us""".replace("{time}", "recorded_us")
 _LOCK = "SELECT position, recorded_us FROM log WHERE $1::bigint = ANY (writers) FOR UPDATE"
 _HEADS = """
 SELECT n, (
@@ -82,11 +101,13 @@ AND checksum # {FOLDED_SQL} = $4 AND command_id IS NOT DISTINCT FROM $5""".repla
 class Appender:
     """The writer's knowledge of the log, and the append of a batch. Readers may offer heads to `heads`."""
 
-    __slots__ = ("_sent", "_types", "heads")
+    __slots__ = ("_prepared", "_prepared_on", "_sent", "_types", "heads")
 
     def __init__(self, *, stream_heads_max: int = STREAM_HEADS_MAX) -> None:
         self.heads = StreamHeads(stream_heads_max)
         self._types: set[EventType] = set()
+        self._prepared_on: Connection | None = None
+        self._prepared: dict[str, Statement] = {}
         self._sent: AppendPlan | None = None  # the last plan whose statement was sent and not answered
 
     @property
@@ -141,12 +162,17 @@ class Appender:
         self, connection: Connection, plan: AppendPlan, batch: AppendBatch, writer: int, *, in_transaction: bool = False
     ) -> Appended:
         new = [kind for kind in plan.firsts if kind not in self._types]
-        arguments = [writer, batch.recorded_us, plan.count, *plan.texts()]
+        arguments: Sequence[Any]
+        if plan.count == 1 and not new:
+            sql, arguments = _APPEND_ONE, (writer, batch.recorded_us, *plan.row())
+        else:
+            sql, arguments = _APPEND_KNOWN_TYPES, (writer, batch.recorded_us, plan.count, *plan.texts())
         if new:
             names, versions = [name for name, _ in new], [version for _, version in new]
-            arguments += [names, versions, [plan.firsts[kind] + 1 for kind in new]]
+            sql, arguments = _APPEND_NEW_TYPES, (*arguments, names, versions, [plan.firsts[kind] + 1 for kind in new])
+        statement = await self._statement(connection, sql)
         self._sent = plan
-        row = await connection.fetchrow(_APPEND_NEW_TYPES if new else _APPEND_KNOWN_TYPES, *arguments)
+        row = await statement.fetchrow(*arguments)
         if not in_transaction:
             self._sent = None
         if row is None:
@@ -157,6 +183,15 @@ class Appender:
             self.heads.drop(stream)
         self.heads.forget()
         return Appended(plan.outcomes_after(row["base"]), row["recorded_us"])
+
+    async def _statement(self, connection: Connection, sql: str) -> Statement:
+        """Return a statement that is prepared on this connection: the driver's own cache of them is slower."""
+        if connection is not self._prepared_on:
+            self._prepared_on, self._prepared = connection, {}
+        found = self._prepared.get(sql)
+        if found is None:
+            found = self._prepared[sql] = await connection.prepare(sql)
+        return found
 
     async def found_out(self, connection: Connection) -> Appended | None:
         """Return the outcome of the last append if it is in the log, None if it is not.

@@ -97,9 +97,9 @@ class AppendPlan:
         self._planned: dict[str, PlannedDuplicate] = {}
         self._results: list[Planned | PlannedDuplicate | WrongExpectedVersion | DuplicateCommand] = []
         # The columns of each kind, in the order of `COLUMNS`; an empty word stands for NULL.
-        self._words: tuple[list[str], ...] = tuple([] for _ in range(6))
+        self._words: tuple[list[str], ...] = ([], [], [], [], [], [])
         self._bytes: tuple[list[bytes], list[bytes]] = ([], [])
-        self._numbers: tuple[list[int | str], ...] = tuple([] for _ in range(5))
+        self._numbers: tuple[list[int | str], ...] = ([], [], [], [], [])
         self._has_links = False
         self._kinds: dict[EventType, bytes] = {}
         self.count = 0
@@ -171,6 +171,28 @@ class AppendPlan:
             if self.first is None:
                 self.first = FirstEvent(stream, version, crc, command_ids[0] or None)
         self.count += len(append.events)
+
+    def row(self) -> tuple[str | int | None, ...]:
+        """Return the columns of a plan of one event, in the order of `COLUMNS`."""
+        types, ids, names, command_ids, causations, correlations = self._words
+        payloads, metadatas = self._bytes
+        versions, schemas, checksums, command_events, fingerprints = self._numbers
+        command_id = command_ids[0] or None
+        return (
+            types[0],
+            ids[0],
+            names[0],
+            payloads[0].decode(),
+            metadatas[0].decode(),
+            command_id,
+            causations[0] or None,
+            correlations[0] or None,
+            versions[0],
+            schemas[0],
+            checksums[0],
+            command_events[0] if command_id else None,
+            fingerprints[0] if command_id else None,
+        )
 
     def texts(self) -> list[str]:
         """Return a separator, and each column as one text.

@@ -8,6 +8,7 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from actorium.store.errors import ConfigurationError, Fenced
+from actorium.store.event_store import AppendBatch, Appended
 from actorium.store.log import logger
 from actorium.store.postgresql.connections.options import PostgreSQLOptions, Role, shown
 from actorium.store.postgresql.connections.sessions import Connection
@@ -53,6 +54,14 @@ class Connector:
         self._options = options
         self.acknowledged = 0
         self.place = shown(uri, options.schema)
+
+    def acknowledge(self, batch: AppendBatch, appended: Appended) -> bool:
+        """Note the last position that a batch wrote; return whether it wrote any."""
+        for append, outcome in zip(reversed(batch.appends), reversed(appended.outcomes), strict=True):
+            if isinstance(outcome, int):
+                self.acknowledged = outcome + len(append.events) - 1
+                return True
+        return False
 
     def for_role(self, role: Role) -> Callable[[], Awaitable[Connection]]:
         """Return a function that opens a connection with this role."""

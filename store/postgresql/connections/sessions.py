@@ -62,6 +62,10 @@ class Session:
                 raise StoreUnavailable("the store was closed before the query ended") from None
             raise
 
+    async def run_to_end(self, work: Work[T]) -> T:
+        """Do a piece of work for a caller that is never cancelled, such as a `prompt_call`."""
+        return await self._run(work)
+
     def _ended(self, task: asyncio.Task[Any], ended: Callable[[], None] | None) -> None:
         del self._running[task]
         if not task.cancelled():
@@ -73,7 +77,8 @@ class Session:
         async with self._busy:
             connection = self._connection
             if connection is None or connection.is_closed():
-                self._connection = connection = await self._connect()
+                # In a task: a `prompt_call` is none, and there is a time limit for it.
+                self._connection = connection = await asyncio.ensure_future(self._connect())
                 if (on_closed := self.on_closed) is not None:
                     connection.add_termination_listener(lambda _: on_closed())
             try:
@@ -95,7 +100,8 @@ class Session:
             if cancellable:
                 task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        connection, self._connection = self._connection, None
+        async with self._busy:  # after what `run_to_end` began
+            connection, self._connection = self._connection, None
         if connection is not None and not connection.is_closed():
             try:
                 await connection.close(timeout=_CLOSE_S)
