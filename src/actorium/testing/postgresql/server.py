@@ -26,6 +26,7 @@ from actorium.store.errors import ConfigurationError
 
 ACCOUNTS = ("postgres", "nobody")
 START_S = 60
+_IN_USE = "pre-existing shared memory block"
 SETTINGS = {
     "listen_addresses": "'127.0.0.1'",
     "unix_socket_directories": "''",
@@ -131,19 +132,24 @@ class PostgresServer:
             self._make_data()
         with (self.data / "postgresql.auto.conf").open("a") as file:
             file.writelines(f"{name} = {value}\n" for name, value in self._settings.items())
+        ends_at = time.monotonic() + START_S
+        while time.monotonic() < ends_at:
+            process = self.process = self._begin()
+            while process.poll() is None and time.monotonic() < ends_at:
+                if self._is_ready():
+                    return self
+                time.sleep(0.05)
+            if process.poll() is None or _IN_USE not in self._last_words():
+                break  # else processes of a server that was killed have not noticed it yet
+        raise RuntimeError(f"PostgreSQL did not start:\n{self._last_words()}")
+
+    def _begin(self) -> "subprocess.Popen[bytes]":
         with (self.folder / "log").open("ab") as log:
             command = [str(programs() / "postgres"), "-D", str(self.data)]
-            process: subprocess.Popen[bytes] = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd="/", start_new_session=True, **unprivileged()
-            )
-        self.process = process
-        for _ in range(START_S * 20):
-            if self._is_ready():
-                return self
-            if process.poll() is not None:
-                break
-            time.sleep(0.05)
-        raise RuntimeError(f"PostgreSQL did not start:\n{(self.folder / 'log').read_text()[-2_000:]}")
+            return subprocess.Popen(command, stdout=log, stderr=log, cwd="/", start_new_session=True, **unprivileged())
+
+    def _last_words(self) -> str:
+        return (self.folder / "log").read_text()[-2_000:]
 
     def _make_data(self) -> None:
         account = unprivileged()
