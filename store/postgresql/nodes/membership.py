@@ -10,7 +10,7 @@ A node that is not in `nodes` is gone for ever: its number is not used again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from actorium.store.errors import StoreInUse
 from actorium.store.postgresql.connections.sessions import Connection
@@ -51,13 +51,24 @@ _FENCE = f"""
 DELETE FROM nodes WHERE id = $1 AND is_shared AND (expires <= clock_timestamp() OR NOT {_HAS_SESSION})
 RETURNING writer"""
 _TAKE_OUT = "UPDATE log SET writers = array_remove(writers, $1::bigint)"
-_PLACEMENT = "SELECT version, shards FROM placement"
-_FOLLOWERS = "SELECT name, owner FROM followers"
-_PLACE = "UPDATE placement SET version = $1, shards = $2 WHERE version = $1 - 1 RETURNING version"
-_DROP_FOLLOWERS = "DELETE FROM followers WHERE name <> ALL ($1::text[])"
-_PUT_FOLLOWERS = """
-INSERT INTO followers SELECT * FROM unnest($1::text[], $2::bigint[])
-ON CONFLICT (name) DO UPDATE SET owner = excluded.owner WHERE followers.owner <> excluded.owner"""
+# One statement, so that one round trip and one look at the tables.
+_PLACEMENT = """
+SELECT version, shards,
+    ARRAY (SELECT name FROM followers ORDER BY name), ARRAY (SELECT owner FROM followers ORDER BY name)
+FROM placement"""
+# Several nodes hand over at once, so each writes quickly, or learns quickly that another was first. The first row keeps
+# this node from being fenced meanwhile. The version that is replaced was read, so this statement sees its followers.
+_PLACE = """
+WITH me AS (SELECT id FROM nodes WHERE id = $1 FOR KEY SHARE),
+placed AS (
+    UPDATE placement SET version = $2, shards = $3 WHERE version = $2 - 1 AND EXISTS (SELECT FROM me) RETURNING version
+),
+dropped AS (DELETE FROM followers WHERE name <> ALL ($4::text[]) AND EXISTS (SELECT FROM placed)),
+put AS (
+    INSERT INTO followers SELECT * FROM unnest($4::text[], $5::bigint[]) WHERE EXISTS (SELECT FROM placed)
+    ON CONFLICT (name) DO UPDATE SET owner = excluded.owner WHERE followers.owner <> excluded.owner
+)
+SELECT EXISTS (SELECT FROM me) AS is_member, EXISTS (SELECT FROM placed) AS is_placed"""
 
 
 class Obstacle(NamedTuple):
@@ -133,23 +144,21 @@ async def state(connection: Connection) -> tuple[Members, Placement]:
 
 async def placement(connection: Connection) -> Placement:
     """Return the current placement."""
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        row = await connection.fetchrow(_PLACEMENT)
-        assert row is not None, "the placement has one row"
-        followers: dict[str, Any] = {name: owner for name, owner in await connection.fetch(_FOLLOWERS)}
-    return Placement(row["version"], tuple(row["shards"]), followers)
+    row = await connection.fetchrow(_PLACEMENT)
+    assert row is not None, "the placement has one row"
+    version, shards, names, owners = row
+    return Placement(version, tuple(shards), dict(zip(names, owners, strict=True)))
 
 
 async def place(connection: Connection, owned: Ownership, after: Placement) -> bool:
     """Replace the placement, unless its version has changed; raise Fenced if the node is not a member."""
-    async with connection.transaction():
-        await _hold(connection, owned)
-        if await connection.fetchval(_PLACE, after.version, list(after.shards)) is None:
-            return False
-        owners = {name: owner for name, owner in after.followers.items() if owner}
-        await connection.execute(_DROP_FOLLOWERS, list(owners))
-        await connection.execute(_PUT_FOLLOWERS, list(owners), list(owners.values()))
-    return True
+    owners = {name: owner for name, owner in after.followers.items() if owner}
+    written = (list(after.shards), list(owners), list(owners.values()))
+    row = await connection.fetchrow(_PLACE, owned.node, after.version, *written)
+    assert row is not None, "it says what became of the statement"
+    if not row["is_member"]:
+        raise fenced(owned.writer)
+    return bool(row["is_placed"])
 
 
 async def _hold(connection: Connection, owned: Ownership) -> None:
