@@ -16,6 +16,8 @@ import sqlite3
 import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import cache
 from heapq import nsmallest
 from itertools import islice
 from typing import Any
@@ -76,10 +78,7 @@ class MemoryStore:
         self._commands: dict[str, CommandRecord] = {}
         self._tables = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         weakref.finalize(self, self._tables.close)
-        self._tables.execute(saved_tables.CHECKPOINTS_SCHEMA)
-        self._tables.execute(saved_tables.DEAD_LETTERS_SCHEMA)
-        self._tables.executescript(saved_tables.CHECKSUMS_SCHEMA)
-        self._tables.executescript(OWN_TABLES_SCHEMA)
+        _make_tables(self._tables)
         self._guard = StatementGuard(own_names(), reads_only=False)
         self._query_guard = StatementGuard(own_names(), reads_only=True)
         self.dialect: Dialect = SQLiteDialect()
@@ -290,6 +289,26 @@ class MemoryStore:
     def _find_events(self, read: FindEvents) -> list[int]:
         newest_first = range(min(read.before_position - 1, len(self._log)), read.after_position, -1)
         return list(islice((one for one in newest_first if self._log[one - 1].type in read.types), read.limit))
+
+
+@cache
+def _empty_tables() -> bytes:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.execute(saved_tables.CHECKPOINTS_SCHEMA)
+        db.execute(saved_tables.DEAD_LETTERS_SCHEMA)
+        db.executescript(saved_tables.CHECKSUMS_SCHEMA)
+        db.executescript(OWN_TABLES_SCHEMA)
+        return db.serialize()
+
+
+def _make_tables(db: sqlite3.Connection) -> None:
+    """Make the tables beside the log in an empty database: a copy takes a sixth of the time of their SQL.
+
+    It is copied page by page, because a database that was deserialized itself cannot grow beyond 1 GiB.
+    """
+    with closing(sqlite3.connect(":memory:")) as empty:
+        empty.deserialize(_empty_tables())
+        empty.backup(db)
 
 
 _SEARCHES: Mapping[type[TableRead[Any]], Callable[..., list[Any]]] = {
