@@ -25,7 +25,7 @@ from actorium.store.event_store import Head
 from actorium.store.log import logger
 from actorium.store.names import StoredEventType
 from actorium.store.raised import error_text
-from actorium.store.shared import SharedStore
+from actorium.store.shared import SharedStore, is_shared
 
 log = logger("actorium.runtime")
 
@@ -201,7 +201,7 @@ class Lifecycle:
         self.serving_loop = asyncio.get_running_loop()
         for component in senders:
             await component.start(tasks)
-        if isinstance(self._environment.store, SharedStore) and not self._environment.read_only:
+        if is_shared(self._environment.store) and not self._environment.read_only:
             tasks.start_soon(self._end_once_lost, self._environment.store)
         log.info("runtime_started", store=self._environment.store.describe(), position=engine.log_tail.position)
         started.set_result(None)

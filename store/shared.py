@@ -22,7 +22,8 @@ guarantees the following (`actorium.testing.ClusterStoreContract` checks it):
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -166,3 +167,23 @@ class ClusterStore(SharedStore, Protocol):
         missed: called when messages may have been lost, and new ones arrive again.
         """
         ...
+
+
+_kinds: WeakKeyDictionary[type, type | None] = WeakKeyDictionary()
+
+
+def kind_of(store: EventStore) -> type[SharedStore] | None:
+    """Return ClusterStore, SharedStore, or None for a store of one process.
+
+    Each class of stores is checked once: a check of a protocol looks all its methods up, which takes 0.1 ms.
+    """
+    known = type(store)
+    if known not in _kinds:
+        is_shared = isinstance(store, SharedStore)
+        _kinds[known] = None if not is_shared else ClusterStore if isinstance(store, ClusterStore) else SharedStore
+    return _kinds[known]
+
+
+def is_shared(store: EventStore) -> TypeGuard[SharedStore]:
+    """Return whether another runtime can take over a store while this one still runs."""
+    return kind_of(store) is not None

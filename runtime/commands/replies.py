@@ -34,7 +34,7 @@ from actorium.store.events import EncodedRecord, Event
 from actorium.store.log import logger
 from actorium.store.names import CommandRecord
 from actorium.store.raised import let_through, repr_of, text_of
-from actorium.store.shared import SharedStore
+from actorium.store.shared import is_shared
 
 log = logger("actorium.runtime")
 
@@ -75,7 +75,7 @@ class Replies:
         known_ids: KnownIds,
     ) -> None:
         self._store = store
-        self._shared = store if isinstance(store, SharedStore) else None
+        self._shared = store if is_shared(store) else None
         self._codec = codec
         self._admission = admission
         self._log_tail = log_tail

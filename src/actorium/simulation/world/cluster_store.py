@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +12,7 @@ from actorium.simulation.world.faults import Kind
 from actorium.simulation.world.store import SimulatedSharedStore, SimulatedStore
 from actorium.store.errors import ActoriumError
 from actorium.store.event_store import EventStore
-from actorium.store.shared import ClusterStore, Members, Placement, SharedStore
+from actorium.store.shared import ClusterStore, Members, Placement, SharedStore, kind_of
 
 
 class SimulatedClusterStore(SimulatedSharedStore):
@@ -82,11 +82,16 @@ class SimulatedClusterStore(SimulatedSharedStore):
         await self._cluster_log.hear(receive, missed)
 
 
+_SIMULATED: Mapping[Any, type[SimulatedStore]] = {
+    None: SimulatedStore,
+    SharedStore: SimulatedSharedStore,
+    ClusterStore: SimulatedClusterStore,
+}
+
+
 def simulated(log: EventStore, *others: Any) -> SimulatedStore:
     """Return a log as one incarnation of a node sees it; `others` are those of SimulatedStore."""
-    if isinstance(log, ClusterStore):
-        return SimulatedClusterStore(log, *others)
-    return SimulatedSharedStore(log, *others) if isinstance(log, SharedStore) else SimulatedStore(log, *others)
+    return _SIMULATED[kind_of(log)](log, *others)
 
 
 async def settled_statistics(runtime: Runtime) -> RuntimeStatistics:
