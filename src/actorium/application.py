@@ -59,7 +59,8 @@ class Runtime(RuntimeReading):
     Use it as `async with Runtime([Account, Transfer], store="sqlite:///bank.db") as runtime:`, or call `start` and
     `stop`. When the block ends, for whatever reason, accepted commands have `Settings.drain_s` seconds to finish.
 
-    parts: what to run: aggregate, projection and saga classes, `@react` functions and outlets.
+    parts: what to run: aggregate, projection and saga classes, `@react` functions and outlets; or the catalog of
+        another runtime, to run the same without checking it again.
     store: a URL (`memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://host/database`) or an
         EventStore.
     settings: the limits and timeouts.
@@ -89,7 +90,7 @@ class Runtime(RuntimeReading):
 
     def __init__(
         self,
-        parts: Sequence[Part],
+        parts: Sequence[Part] | Catalog,
         *,
         store: str | EventStore,
         settings: Settings | None = None,
@@ -102,7 +103,7 @@ class Runtime(RuntimeReading):
         cluster: Cluster | None = None,
         keys: KeyStore | None = None,
     ) -> None:
-        self._catalog = Catalog(parts)
+        self._catalog = parts if isinstance(parts, Catalog) else Catalog(parts)
         self._store: EventStore = open_store(store)
         if read_only and not isinstance(self._store, Examinable):
             raise ConfigurationError(

@@ -161,3 +161,11 @@ def test_a_name_that_is_too_long_for_the_log_is_refused() -> None:
     for part in [*long_parts("ž" * 101), WithNul]:
         with pytest.raises(ConfigurationError, match=r"is stored under the name .* at most 200 bytes and no NUL"):
             Runtime([Tally, part], store="memory://")
+
+
+@pytest.mark.anyio
+async def test_a_runtime_takes_the_catalog_of_another() -> None:
+    other = Runtime([Tally], store="memory://")
+    async with Runtime(other.catalog, store="memory://") as runtime:
+        assert runtime.catalog is other.catalog
+        assert (await runtime.send(Add("a", 1))).version == 1

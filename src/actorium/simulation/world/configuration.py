@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, overload
 
 import msgspec
 
 from actorium.actors.commands import Command
 from actorium.actors.passivation import Passivation
 from actorium.application import Runtime
+from actorium.catalog import Catalog
 from actorium.runtime.cluster.cluster import Cluster
 from actorium.runtime.services.service import Service
 from actorium.runtime.settings import Settings
@@ -57,8 +58,17 @@ def used_settings(settings: Settings | None, chance: Chance, *, vary: bool) -> S
     return msgspec.structs.replace(used, development=True)
 
 
+@overload
+def checked(parts: Sequence[Any]) -> Catalog: ...
+@overload
+def checked(parts: Callable[..., Runtime]) -> Callable[..., Runtime]: ...
+def checked(parts: Sequence[Any] | Callable[..., Runtime]) -> Catalog | Callable[..., Runtime]:
+    """Return parts as a catalog, which every life of a process shares; functions are returned as they are."""
+    return parts if callable(parts) else Catalog(parts)
+
+
 def made(
-    parts: Sequence[Any] | Callable[..., Runtime],
+    parts: Catalog | Callable[..., Runtime],
     settings: Settings,
     cluster: Cluster | None,
     *,
@@ -73,7 +83,7 @@ def made(
 
 
 def service_made(
-    parts: Sequence[Any],
+    parts: Catalog,
     settings: Settings,
     hub: SimulatedHub,
     name: str,

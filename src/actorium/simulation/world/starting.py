@@ -15,7 +15,7 @@ from actorium.simulation.record.history import History
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
 from actorium.simulation.world.code_faults import CodeFaults
-from actorium.simulation.world.configuration import Release, made
+from actorium.simulation.world.configuration import Release, checked, made
 from actorium.simulation.world.logs import ClusterLog, ClusterNodeLog, Log
 from actorium.simulation.world.node import Node
 from actorium.simulation.world.surroundings import Surroundings
@@ -53,11 +53,11 @@ class NodeStarter:
         """Start the nodes of a cluster; they share the log, its record and its checks."""
         if count < 1:
             raise ConfigurationError(f"world.cluster(nodes={count}): a cluster has at least one node")
-        log = ClusterLog(self._world)
+        log, checked_parts = ClusterLog(self._world), checked(parts)
         started: list[Node] = []
         for number in range(1, count + 1):
             node_name = f"{name}-{number}"
-            make = partial(made, parts, settings, Cluster(node=node_name))
+            make = partial(made, checked_parts, settings, Cluster(node=node_name))
             node_log = ClusterNodeLog(log)
             if not started:
                 started.append(self.start(node_name, node_log, [make]))

@@ -26,7 +26,7 @@ from actorium.simulation.record.view import SagaSeen, View
 from actorium.simulation.record.violation import Violation
 from actorium.simulation.words import without_addresses
 from actorium.simulation.world.client import SimulatedCluster, SimulatedRuntime
-from actorium.simulation.world.configuration import made, service_made, used_settings
+from actorium.simulation.world.configuration import checked, made, service_made, used_settings
 from actorium.simulation.world.determinism import deterministic
 from actorium.simulation.world.faults import CrashAt, FaultId, FaultPlan, Faults
 from actorium.simulation.world.logs import ClusterNodeLog, MakeLog, MemoryLog
@@ -117,7 +117,7 @@ class World:
         """
         name = name or f"node{len(self._nodes) + 1}"
         used = used_settings(settings, self.chance, vary=self.faults.vary_settings)
-        makes = [partial(made, one, used, None) for one in (parts, *releases)]
+        makes = [partial(made, checked(one), used, None) for one in (parts, *releases)]
         return SimulatedRuntime(self, self._starter.start(name, self._log(self, name), makes))
 
     def cluster(
@@ -156,7 +156,7 @@ class World:
         accepts, publishes: the commands that others may send, and the events that they may follow.
         """
         used = used_settings(settings, self.chance, vary=self.faults.vary_settings)
-        make = partial(service_made, parts, used, self._hub, name, accepts, publishes)
+        make = partial(service_made, checked(parts), used, self._hub, name, accepts, publishes)
         return SimulatedRuntime(self, self._starter.start(name, self._log(self, name), [make]))
 
     def always(self, name: str, holds: Callable[[View], object], *, of: SimulatedRuntime | None = None) -> None:
