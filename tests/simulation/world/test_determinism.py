@@ -99,3 +99,34 @@ def test_a_name_contains_a_number_instead_of_an_address() -> None:
             machine.run()
             loop.dispose()
     assert reasons[0] == reasons[1] == "Cancelled via cancel scope 0 by <task a task pending>; reason: enough"
+
+
+def test_all_tasks_are_those_of_the_running_loop() -> None:
+    seen: list[str] = []
+    before = asyncio.tasks._all_tasks  # type: ignore[attr-defined]
+    with deterministic():
+        machine = Machine(0)
+        loop, other = SimulatedLoop(machine, "node"), SimulatedLoop(machine, "other node")
+
+        async def look() -> None:
+            await asyncio.sleep(1)
+            seen.extend(task.get_name() for task in asyncio.all_tasks())
+            machine.is_over = True
+
+        other.create_task(asyncio.sleep(10), name="another node's task")
+        loop.create_task(asyncio.sleep(0), name="ended")
+        loop.create_task(look(), name="the first")
+        loop.create_task(asyncio.sleep(10), name="the second")
+        machine.run()
+        loop.dispose()
+        other.dispose()
+    assert sorted(seen) == ["the first", "the second"]
+    assert asyncio.tasks._all_tasks is before  # type: ignore[attr-defined]
+    asyncio.run(sees_its_own_tasks())
+
+
+async def sees_its_own_tasks() -> None:
+    """Check that tasks are registered in a real loop."""
+    task = asyncio.create_task(asyncio.sleep(0))
+    assert task in asyncio.all_tasks()
+    await task

@@ -26,6 +26,7 @@ def deterministic() -> Iterator[None]:
       their addresses: scopes get numbers instead.
     - Functions that anyio would run in a worker thread run in place; starting a thread raises NotSimulated.
     - The garbage collector would close abandoned coroutines at arbitrary steps: it is off.
+    - asyncio keeps all tasks in a weak set, in the order of addresses: `asyncio.all_tasks()` gets the loop's own list.
     - An abandoned async generator is closed by a task of its loop, as in asyncio.
     - Personal data that an earlier run read is not masked any more: the keys of this run have the same ids. They would
       be looked for before they are made, so a node would take them for destroyed.
@@ -49,23 +50,35 @@ def deterministic() -> Iterator[None]:
     mask_nothing()
     scope, asyncio_backend, names = backend.CancelScope, backend.AsyncIOBackend, vars(backend)
     before = scope.__hash__, asyncio_backend.__dict__["run_sync_in_worker_thread"], threading.Thread.start
+    every_task: Any = vars(asyncio.tasks)["_all_tasks"]
     hooks, collects = sys.get_asyncgen_hooks(), gc.isenabled()
     scope.__hash__ = number_of  # type: ignore[assignment, method-assign]
     names["id"] = number_of
     asyncio_backend.run_sync_in_worker_thread = classmethod(in_place)  # type: ignore[method-assign, assignment]
     threading.Thread.start = _refuse  # type: ignore[method-assign, assignment]
+    every_task.add = callable  # called with each new task: one call into C instead of a weak reference
+    vars(asyncio.tasks)["_all_tasks"] = _TasksOfTheLoop()
     sys.set_asyncgen_hooks(firstiter=None, finalizer=_finish)
     gc.disable()
     try:
         yield
     finally:
         scope.__hash__, asyncio_backend.run_sync_in_worker_thread, threading.Thread.start = before  # type: ignore[method-assign]
-        del names["id"]
+        del names["id"], every_task.add
+        vars(asyncio.tasks)["_all_tasks"] = every_task
         sys.set_asyncgen_hooks(*hooks)
         held.clear()
         backend._task_states.clear()
         if collects:
             gc.enable()
+
+
+class _TasksOfTheLoop:
+    """The tasks of the running loop, as `asyncio.all_tasks` looks through them."""
+
+    def __iter__(self) -> Iterator[asyncio.Task[Any]]:
+        loop = asyncio.get_running_loop()
+        return iter(loop.tasks if isinstance(loop, simulated.SimulatedLoop) else ())
 
 
 def _refuse(thread: threading.Thread) -> None:

@@ -82,6 +82,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self.machine.now_s
 
+    # False. asyncio asks at every future and task, and a method in Python would take longer than the rest of both.
+    get_debug = bool
+
     def is_running(self) -> bool:
         return not self.is_dead
 
