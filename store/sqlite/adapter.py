@@ -23,7 +23,6 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from actorium.store.errors import (
-    CommitUnknown,
     ConfigurationError,
     CorruptStore,
     StatementFailed,
@@ -48,11 +47,12 @@ from actorium.store.log import logger
 from actorium.store.names import CommandRecord, StoredEventType
 from actorium.store.sql import checkpoints
 from actorium.store.sql.own_sql import read_rows
+from actorium.store.sqlite.commits import Commits
 from actorium.store.sqlite.connection import Connection, Work
 from actorium.store.sqlite.file import DatabaseFile, Medium
 from actorium.store.sqlite.integrity.damage import deep_damage, failed_opening, is_damage, refuse_damage
 from actorium.store.sqlite.integrity.repair import repair_file
-from actorium.store.sqlite.journal import Journal, failed_commit
+from actorium.store.sqlite.journal import Journal
 from actorium.store.sqlite.packed import last_position
 from actorium.store.sqlite.queries import QueryConnections
 from actorium.store.sqlite.reading import LogQueries
@@ -61,16 +61,16 @@ from actorium.store.sqlite.settings import SQLiteSettings
 from actorium.store.sqlite.streams.index import RUN_EVENTS
 from actorium.store.tables.dialect import Dialect, SQLiteDialect
 from actorium.store.tables.own_rows import Row, TableRead
-from actorium.store.writers.joint_writes import JointWrites, Written
+from actorium.store.writers.joint_writes import JointWrites
 
 T = TypeVar("T")
 
 
 class _Writing(NamedTuple):
-    """The writing connection, what it knows of the log, and the two ways to write to it."""
+    """What the writing connection knows of the log, its commits, and the two ways to write to it."""
 
-    connection: Connection
     journal: Journal
+    commits: Commits
     writes: JointWrites
 
 
@@ -97,7 +97,7 @@ class SQLiteLog:
         self.dialect: Dialect = SQLiteDialect()
         self._session: _Session | None = None
         self._verifies = self._is_verified = self._is_lenient = False
-        self._journal: Journal | None = None
+        self._commits: Commits | None = None
         self._connections: list[Connection] = []
         self._connecting: asyncio.Task[_Session] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -139,30 +139,6 @@ class SQLiteLog:
 
     async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, StatementFailed]:
         return await self._require_writing().writes.save(checkpoints)
-
-    def _commit(self, batch: AppendBatch, checkpoints: Sequence[SaveCheckpoint]) -> Awaitable[Written]:
-        """Write an append and a save in one transaction."""
-        writing = self._require_writing()
-        journal = writing.journal
-
-        def work(db: sqlite3.Connection) -> Written:
-            try:
-                written = journal.commit(db, batch, checkpoints)
-                self._file.check()
-                if self._settings.flushes:
-                    self._file.acknowledge(journal.position)
-                    self._file.make_room(db)
-            except StoreUnavailable as lost:  # found after the write: the file is no longer the one at the path
-                raise CommitUnknown(str(lost)) from lost
-            except sqlite3.Error as error:
-                raise failed_commit(error)(
-                    f"{self._file.path} did not accept a commit: {error}; send its commands again with the same "
-                    f"command_id"
-                ) from error
-            return written
-
-        # With one append usually no other caller waits, and the loop yields anyway.
-        return writing.connection.run(work, promptly=len(batch.appends) > 1)
 
     async def read_streams(self, reads: Sequence[StreamRead], max_bytes: int = PAGE_BYTES) -> list[StreamPage]:
         reading = self._require_open().reading
@@ -260,35 +236,35 @@ class SQLiteLog:
             raise failure(f"{self._file.path} cannot be read: {error}") from error
 
     async def _connect(self) -> _Session:
-        connect, timeout_s = self._file.connect, self._settings.busy_timeout_s
-        writer = await connect(read_only=False, busy_timeout_s=timeout_s)
+        writer = await self._file.connect_to_write(busy_timeout_s=self._settings.busy_timeout_s)
         self._connections.append(writer)
         await writer.run(self._set_up)
         journal = await writer.run(lambda db: Journal(db, run_events=self._run_events))
-        session = await self._connect_to_read(_Writing(writer, journal, JointWrites(self._commit)))
+        commits = Commits(self._file, self._settings, writer, journal, self._require_open)
+        session = await self._connect_to_read(_Writing(journal, commits, JointWrites(commits.write)))
         recent = journal.recent
         await session.reader.run(lambda db: session.reading.verify(db, recent.begin, recent.end))
-        self._journal = journal
+        self._commits = commits
         position = await writer.run(last_position)
         self._file.remember(position if self._settings.flushes else None)
         self._is_verified = self._verifies
         return session
 
     async def _connect_to_read(self, writing: _Writing | None = None) -> _Session:
-        connect, timeout_s = self._file.connect, self._settings.busy_timeout_s
-        reader = await connect(read_only=True, busy_timeout_s=timeout_s)
+        connect, timeout_s = self._file.connect_to_read, self._settings.busy_timeout_s
+        reader = await connect(busy_timeout_s=timeout_s)
         self._connections.append(reader)
         if writing is None:
             await reader.run(lambda db: self._set_up(db, read_only=True))
         writes = None if writing is None else (writing.journal.recent, writing.journal.heads)
         reading = await reader.run(lambda db: LogQueries(db, writes, is_lenient=self._is_lenient))
-        tables = await connect(read_only=True, busy_timeout_s=timeout_s)
+        tables = await connect(busy_timeout_s=timeout_s)
         self._connections.append(tables)
         return _Session(writing, reader, tables, reading)
 
     async def _connect_to_query(self) -> Connection:
         session = self._session
-        connection = await self._file.connect(read_only=True, busy_timeout_s=self._settings.busy_timeout_s)
+        connection = await self._file.connect_to_read(busy_timeout_s=self._settings.busy_timeout_s)
         if session is None or self._session is not session:
             await connection.close()
             self._require_open()
@@ -340,16 +316,10 @@ class SQLiteLog:
         self._file.release()
 
     async def _complete(self, writer: Connection) -> None:
-        """Complete the index of streams; without that the next opening reads its newest events again."""
-        journal, self._journal = self._journal, None
-        if journal is not None:
-
-            def work(db: sqlite3.Connection) -> None:
-                self._file.check()
-                journal.close(db)
-
+        commits, self._commits = self._commits, None
+        if commits is not None:
             try:
-                await writer.run(work)
+                await writer.run(commits.close)
             except (sqlite3.Error, CorruptStore, StoreUnavailable) as error:
                 logger(__name__).warning("store.index_not_completed", path=self._file.path, error=str(error))
 

@@ -6,14 +6,15 @@ function there: any number of statements for one hop.
 The writing connection is a plain thread with a queue. A thread needs the interpreter lock to start its work, but the
 event loop holds the lock and continues with other callbacks. So work that others wait for is handed over together with
 the lock (`promptly`): the loop pauses until the work has started, and continues while SQLite and the disk are busy.
-aiosqlite cannot do that; docs/decisions/0028 has the figures.
+aiosqlite cannot do that; docs/decisions/0028 has the figures. Work that takes less time than the way to the thread and
+back may be done on the loop's thread while the connection's own is idle (docs/decisions/0107).
 
 Read-only connections are aiosqlite's. It takes statements, not functions, so we subclass its sqlite3 connection with an
 `executemany` that takes a function to run.
 
-Invariants: only its own thread touches a sqlite3 connection. Work that was handed over runs to its end even if its
-caller is cancelled, so no transaction is left half-done. The threads are daemons: a thread that is stuck in a system
-call cannot be stopped, and must not keep the process alive.
+Invariants: only its own thread touches a sqlite3 connection, or the loop's thread while the connection's own has no
+work. Work that was handed over runs to its end even if its caller is cancelled, so no transaction is left half-done.
+The threads are daemons: a thread that is stuck in a system call cannot be stopped, and must not keep the process alive.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import asyncio
 import sqlite3
 import warnings
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread, current_thread
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -29,11 +32,11 @@ from urllib.parse import quote
 
 import aiosqlite
 
-from actorium.store.writers.prompt_future import PromptFuture
-
 T = TypeVar("T")
 
 Work = Callable[[sqlite3.Connection], T]
+Ended = Callable[[Any, BaseException | None], object]
+"""Called on the event loop with the result of work, or with the exception that it raised."""
 
 _RUN = "-- run the work given as the parameter"
 
@@ -44,14 +47,10 @@ _BEGINS_WITHIN_S = 0.000_2
 
 
 class Connection(Protocol):
-    """A connection to one file, opened by `connect`; the caller must `close` it, or its thread remains."""
+    """A connection to one file; the caller must `close` it, or its thread remains."""
 
-    def run(self, work: Work[T], *, promptly: bool = False) -> Awaitable[T]:
-        """Run `work` on the connection's thread; return its result or raise its exception.
-
-        promptly: hold the event loop until the work has started, for work that many callers wait for. A read-only
-            connection ignores it.
-        """
+    def run(self, work: Work[T]) -> Awaitable[T]:
+        """Run `work` on the connection's thread; return its result or raise its exception."""
         ...
 
     def interrupt(self) -> None:
@@ -63,47 +62,96 @@ class Connection(Protocol):
         ...
 
 
-async def connect(path: str, *, read_only: bool, busy_timeout_s: float, at_rest: bool = False) -> Connection:
+class WritingConnection(Connection, Protocol):
+    """A connection that also writes."""
+
+    def run_then(self, work: Work[Any], ended: Ended, *, promptly: bool = False) -> None:
+        """Run `work` on the connection's thread, then call `ended`, in a callback of the event loop.
+
+        promptly: hold the event loop until the work has started, for work that many callers wait for.
+        """
+        ...
+
+    @property
+    def idle(self) -> sqlite3.Connection | None:
+        """The database if no work is under way, for work that the caller does before it yields; None if it may not."""
+        ...
+
+
+async def connect_to_read(path: str, *, busy_timeout_s: float, at_rest: bool = False) -> Connection:
     """Open the file at an absolute path on a new thread; raise sqlite3.Error if it cannot be opened.
 
     at_rest: nobody writes to the file meanwhile, so it is read without locks, and no file is created beside it.
     """
-    mode = "ro" if read_only else "rwc"
-    address = f"file:{quote(path)}?mode={mode}{'&immutable=1' if at_rest else ''}"
-    opens = _connect_to_read if read_only else _connect_to_write
-    return await opens(
-        address, uri=True, isolation_level=None, timeout=busy_timeout_s, cached_statements=_STATEMENTS_MAX
-    )
+    mode = "mode=ro&immutable=1" if at_rest else "mode=ro"
+    return await _open_to_read(_address(path, mode), **_options(busy_timeout_s))
+
+
+async def connect_to_write(path: str, *, busy_timeout_s: float) -> WritingConnection:
+    """Open the file at an absolute path on a new thread, and create it if there is none; raise sqlite3.Error."""
+    connection = _WritingConnection()
+    await connection.open(_address(path, "mode=rwc"), _options(busy_timeout_s))
+    return connection
+
+
+def _address(path: str, mode: str) -> str:
+    return f"file:{quote(path)}?{mode}"
+
+
+def _options(busy_timeout_s: float) -> dict[str, Any]:
+    return {"uri": True, "isolation_level": None, "timeout": busy_timeout_s, "cached_statements": _STATEMENTS_MAX}
 
 
 # --- The connection that writes --------------------------------------------------------------------------------------
 
 
 class _Job(NamedTuple):
-    """Work for the thread, and where its result goes. A waiter for `begun` has locked it. No work ends the thread."""
+    """Work for the thread, and what to call at its end. A waiter for `begun` has locked it. No work ends the thread."""
 
     work: Work[Any] | None
-    future: asyncio.Future[Any] | None
+    ended: Ended | None
     begun: Lock | None
 
 
-_Jobs = SimpleQueue[_Job]
+class _Jobs(SimpleQueue[_Job]):
+    """The queue of a thread, which the thread and the connection share.
+
+    taken: the number of jobs that the loop has handed over.
+    done: the number of jobs that the thread has finished; it touches the database only when there are more of `taken`.
+    database: the open database.
+    """
+
+    __slots__ = ("database", "done", "loop", "taken")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.taken = self.done = 0
+        self.database: sqlite3.Connection | None = None
+
+    def tell(self, ended: Ended | None, result: Any, error: BaseException | None) -> None:
+        """Call `ended` on the loop."""
+        if ended is not None:
+            with suppress(RuntimeError):  # the loop is closed, and its waiters are gone
+                self.loop.call_soon_threadsafe(ended, result, error)
 
 
 class _WritingConnection:
-    """The queue of a thread. It refers to nothing else, so an unclosed connection can be collected."""
+    """The queue of a thread, which refers to nothing else here, so an unclosed connection can be collected."""
 
     __slots__ = ("_is_closed", "_jobs")
 
     def __init__(self) -> None:
-        self._jobs: _Jobs = SimpleQueue()
+        self._jobs = _Jobs(asyncio.get_running_loop())
         self._is_closed = False
 
     async def open(self, address: str, options: dict[str, Any]) -> None:
         """Start the thread and open the file on it; if that fails, the thread ends."""
-        opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        opened: asyncio.Future[None] = self._jobs.loop.create_future()
         thread = Thread(
-            target=_serve, args=(self._jobs, opened, address, options), name="actorium-sqlite-writer", daemon=True
+            target=_serve,
+            args=(self._jobs, partial(_resolve, opened), address, options),
+            name="actorium-sqlite-writer",
+            daemon=True,
         )
         thread.start()
         try:
@@ -116,29 +164,39 @@ class _WritingConnection:
             thread.join()
             raise
 
-    def run(self, work: Work[T], *, promptly: bool = False) -> asyncio.Future[T]:
+    async def run(self, work: Work[T]) -> T:
+        future: asyncio.Future[T] = self._jobs.loop.create_future()
+        self.run_then(work, partial(_resolve, future))
+        return await future
+
+    def run_then(self, work: Work[Any], ended: Ended, *, promptly: bool = False) -> None:
         if self._is_closed:
             raise ValueError("Connection closed")
-        future: asyncio.Future[T] = PromptFuture(asyncio.get_running_loop())
+        jobs = self._jobs
+        jobs.taken += 1
         if promptly:
             begun = Lock()
             begun.acquire()
-            self._jobs.put(_Job(work, future, begun))
+            jobs.put(_Job(work, ended, begun))
             begun.acquire(timeout=_BEGINS_WITHIN_S)
         else:
-            self._jobs.put(_Job(work, future, None))
-        return future
+            jobs.put(_Job(work, ended, None))
+
+    @property
+    def idle(self) -> sqlite3.Connection | None:
+        jobs = self._jobs
+        return None if self._is_closed or jobs.taken != jobs.done else jobs.database
 
     def interrupt(self) -> None:
         pass  # other callers wait for writes
 
     async def close(self) -> None:
         if not self._is_closed:
-            ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._end(ended)
+            ended: asyncio.Future[None] = self._jobs.loop.create_future()
+            self._end(partial(_resolve, ended))
             await ended
 
-    def _end(self, ended: asyncio.Future[None] | None) -> None:
+    def _end(self, ended: Ended | None) -> None:
         self._is_closed = True
         self._jobs.put(_Job(None, ended, None))
 
@@ -148,49 +206,38 @@ class _WritingConnection:
             warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=1)
 
 
-async def _connect_to_write(address: str, **options: Any) -> Connection:
-    connection = _WritingConnection()
-    await connection.open(address, options)
-    return connection
-
-
-def _serve(jobs: _Jobs, opened: asyncio.Future[None], address: str, options: dict[str, Any]) -> None:
+def _serve(jobs: _Jobs, opened: Ended, address: str, options: dict[str, Any]) -> None:
     """The body of the thread: open the file, do the jobs one by one, close it."""
     try:
-        db = sqlite3.connect(address, **options)
+        # The loop's thread may use it while this one waits for jobs.
+        db = jobs.database = sqlite3.connect(address, check_same_thread=False, **options)
     except BaseException as error:
-        _tell(opened, None, error)
+        jobs.tell(opened, None, error)
         return
-    _tell(opened, None, None)
+    jobs.tell(opened, None, None)
     while (job := jobs.get()).work is not None:
-        _do(job, job.work, db)
+        _do(job, job.work, jobs, db)
         del job  # it may refer to large objects, and the next job may come much later
+    jobs.database = None
     try:
         db.close()
     except BaseException as error:
-        _tell(job.future, None, error)
+        jobs.tell(job.ended, None, error)
     else:
-        _tell(job.future, None, None)
+        jobs.tell(job.ended, None, None)
 
 
-def _do(job: _Job, work: Work[Any], db: sqlite3.Connection) -> None:
+def _do(job: _Job, work: Work[Any], jobs: _Jobs, db: sqlite3.Connection) -> None:
     if job.begun is not None:
         job.begun.release()
     try:
         result = work(db)
     except BaseException as error:
-        _tell(job.future, None, error)
+        jobs.done += 1
+        jobs.tell(job.ended, None, error)
     else:
-        _tell(job.future, result, None)
-
-
-def _tell(future: asyncio.Future[Any] | None, result: Any, error: BaseException | None) -> None:
-    if future is None:
-        return
-    try:
-        future.get_loop().call_soon_threadsafe(_resolve, future, result, error)
-    except RuntimeError:  # the loop is closed, and its waiters are gone
-        pass
+        jobs.done += 1
+        jobs.tell(job.ended, result, None)
 
 
 def _resolve(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
@@ -218,7 +265,7 @@ class CopyConnection:
         self._lock = Lock()
         self._db: sqlite3.Connection | None = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
 
-    async def run(self, work: Work[T], *, promptly: bool = False) -> T:
+    async def run(self, work: Work[T]) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         Thread(target=self._do, args=(work, future), name="actorium-query", daemon=True).start()
         return await future
@@ -231,13 +278,17 @@ class CopyConnection:
             db.execute("PRAGMA query_only = 1")
             result = work(db)
         except BaseException as error:
-            _tell(future, None, error)
+            self._tell(future, None, error)
         else:
-            _tell(future, result, None)
+            self._tell(future, result, None)
         finally:
             with self._lock:
                 self._db = None
             db.close()
+
+    def _tell(self, future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            future.get_loop().call_soon_threadsafe(_resolve, future, result, error)
 
     def interrupt(self) -> None:
         with self._lock:
@@ -280,7 +331,7 @@ class _ReadingConnection:
         self._database = database
         self._db = db
 
-    async def run(self, work: Work[T], *, promptly: bool = False) -> T:
+    async def run(self, work: Work[T]) -> T:
         errand = _Errand(work)
         await self._database.executemany(_RUN, ((errand,),))
         return errand.result
@@ -292,7 +343,7 @@ class _ReadingConnection:
         await self._database.close()
 
 
-async def _connect_to_read(address: str, **options: Any) -> Connection:
+async def _open_to_read(address: str, **options: Any) -> Connection:
     threads: list[Thread] = []
     opened: list[sqlite3.Connection] = []
 

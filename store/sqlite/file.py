@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from actorium.store.errors import ConfigurationError, CorruptStore, StoreUnavailable
-from actorium.store.sqlite.connection import Connection, connect
+from actorium.store.sqlite.connection import Connection, WritingConnection, connect_to_read, connect_to_write
 from actorium.store.sqlite.integrity.head_mark import HeadMark
 from actorium.store.sqlite.integrity.seal import flipped_pages, seal_of, write_seal
 from actorium.store.sqlite.lock import FileLock
@@ -44,8 +44,12 @@ class Medium(Protocol):
         """Release the write lock; do nothing if it is not held."""
         ...
 
-    async def connect(self, *, read_only: bool, busy_timeout_s: float) -> Connection:
-        """Open the file; raise sqlite3.Error if it cannot be opened."""
+    async def connect_to_read(self, *, busy_timeout_s: float) -> Connection:
+        """Open the file to read it; raise sqlite3.Error if it cannot be opened."""
+        ...
+
+    async def connect_to_write(self, *, busy_timeout_s: float) -> WritingConnection:
+        """Open the file to write to it; raise sqlite3.Error if it cannot be opened."""
         ...
 
     def remember(self, position: int | None) -> None:
@@ -182,11 +186,13 @@ class DatabaseFile:
         if not is_busy:
             write_seal(self.path)
 
-    async def connect(self, *, read_only: bool, busy_timeout_s: float) -> Connection:
-        """Open the file on a new thread; raise sqlite3.Error if it cannot be opened."""
-        return await connect(
-            self.path, read_only=read_only, busy_timeout_s=busy_timeout_s, at_rest=self._at_rest is not None
-        )
+    async def connect_to_read(self, *, busy_timeout_s: float) -> Connection:
+        """Open the file on a new thread to read it; raise sqlite3.Error if it cannot be opened."""
+        return await connect_to_read(self.path, busy_timeout_s=busy_timeout_s, at_rest=self._at_rest is not None)
+
+    async def connect_to_write(self, *, busy_timeout_s: float) -> WritingConnection:
+        """Open the file on a new thread to write to it; raise sqlite3.Error if it cannot be opened."""
+        return await connect_to_write(self.path, busy_timeout_s=busy_timeout_s)
 
     def remember(self, position: int | None) -> None:
         """Watch the files that are now at the path, and mark the end of the log unless `position` is None."""

@@ -140,6 +140,21 @@ class Journal:
             self._index.refresh(db)
         self._index.complete(db)
 
+    def is_small(self, batch: AppendBatch, events_max: int, bytes_max: int) -> bool:
+        """Return whether a commit writes at most so many events and bytes, and needs to read nothing."""
+        appends = batch.appends
+        if len(appends) > events_max or batch.snapshots or self._is_stale or self._index.is_due:
+            return False
+        events = size_bytes = 0
+        for append in appends:
+            mark = append.command
+            if self.heads.get(append.stream) is None or (mark is not None and not mark.fresh):
+                return False
+            events += len(append.events)
+            for event in append.events:
+                size_bytes += len(event.payload) + len(event.metadata)
+        return events <= events_max and size_bytes <= bytes_max
+
     def commit(self, db: sqlite3.Connection, batch: AppendBatch, checkpoints: Sequence[SaveCheckpoint] = ()) -> Written:
         """Write a batch and checkpoints in one transaction; if it raises, no transaction is left open."""
         try:
@@ -336,8 +351,16 @@ def failed_commit(error: Exception) -> type[ActoriumError]:
     """
     if is_damage(error):
         return CorruptStore
-    code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
-    return StoreUnavailable if code in _BEFORE_WRITING else CommitUnknown
+    return StoreUnavailable if _primary_code(error) in _BEFORE_WRITING else CommitUnknown
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Return whether another program had the lock, so that nothing was written."""
+    return _primary_code(error) == sqlite3.SQLITE_BUSY
+
+
+def _primary_code(error: Exception) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE)
 
 
 def _warn_of_second_writer(position: int) -> None:

@@ -27,13 +27,13 @@ from actorium.store.event_store import PAGE_BYTES, Head, Link, StreamPage, Strea
 from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, EncodedRecord, stream_checksum
 from actorium.store.names import CommandRecord, StoredEventType, StreamName
 from actorium.store.sql.stream_heads import StreamHeads
-from actorium.store.sqlite.kinds import EventTypes, Kind, packed_events, unpacked_events
 from actorium.store.sqlite.marks import FIND_COMMANDS, command_record
 from actorium.store.sqlite.packed import InDoubt, integers, last_event, name_of, rows
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.schema import LINKED
 from actorium.store.sqlite.streams.examination import examine_log
 from actorium.store.sqlite.streams.index import read_mark
+from actorium.store.sqlite.streams.kinds import EventTypes, Kind, packed_events, unpacked_events
 from actorium.store.sqlite.streams.pages import StreamPages
 from actorium.store.sqlite.streams.recent import RecentEvents
 

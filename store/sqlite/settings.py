@@ -67,3 +67,16 @@ class SQLiteSettings(NamedTuple):
                     f"SQLite keeps PRAGMA {name} at {found!r} instead of {expected!r}: "
                     f"is the file on a network disk, or opened elsewhere in a different mode?"
                 )
+
+    def hurry(self, db: sqlite3.Connection) -> None:
+        """Let commits neither wait for the lock of another program nor run a checkpoint, until `take_time`."""
+        _wait_and_checkpoint(db, 0, 0)
+
+    def take_time(self, db: sqlite3.Connection) -> None:
+        """End `hurry`."""
+        _wait_and_checkpoint(db, round(self.busy_timeout_s * 1_000), self.wal_autocheckpoint_pages)
+
+
+def _wait_and_checkpoint(db: sqlite3.Connection, wait_ms: int, pages: int) -> None:
+    db.execute(f"PRAGMA busy_timeout = {wait_ms}").fetchall()
+    db.execute(f"PRAGMA wal_autocheckpoint = {pages}").fetchall()

@@ -267,9 +267,11 @@ class GroupCommitWriter(Generic[R]):
         self._flying = flight = self._gather()
         snapshots = [snapshot for snapshot, _ in flight.snapshots] if flight.snapshots else ()
         batch = AppendBatch(flight.began_us, flight.requests, snapshots)
-        landing: asyncio.Future[Appended]
+        landing: Awaitable[Appended]
         try:
-            landing = asyncio.ensure_future(self._store.append(batch))
+            landing = self._store.append(batch)
+            if not isinstance(landing, asyncio.Future):
+                landing = asyncio.ensure_future(landing)
         except Exception as error:  # from a method that is not a coroutine
             landing = self._loop.create_future()
             landing.set_exception(error)

@@ -13,10 +13,10 @@ Invariants, true between any two callbacks:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from actorium.store.errors import CommitUnknown, StatementFailed
+from actorium.store.errors import StatementFailed
 from actorium.store.event_store import AppendBatch, Appended, SaveCheckpoint
 from actorium.store.writers.prompt_future import PromptFuture
 
@@ -30,7 +30,10 @@ class Written(NamedTuple):
 
 _NO_APPENDS = AppendBatch(0)
 
-Write = Callable[[AppendBatch, Sequence[SaveCheckpoint]], Awaitable[Written]]
+Report = Callable[[Written | None, BaseException | None], None]
+"""Called on the event loop with what a transaction wrote, or with its error."""
+Write = Callable[[AppendBatch, Sequence[SaveCheckpoint], Report], None]
+"""Begins a transaction, and reports its end: in a later callback, or within this call."""
 _Append = tuple[AppendBatch, asyncio.Future[Appended]]
 _Save = tuple[Sequence[SaveCheckpoint], asyncio.Future[Mapping[int, StatementFailed]]]
 
@@ -38,13 +41,14 @@ _Save = tuple[Sequence[SaveCheckpoint], asyncio.Future[Mapping[int, StatementFai
 class JointWrites:
     """Appends and saves on one writing connection; `write` runs a transaction for what waits."""
 
-    __slots__ = ("_append", "_is_busy", "_loop", "_save", "_write")
+    __slots__ = ("_append", "_flying", "_is_busy", "_loop", "_save", "_write")
 
     def __init__(self, write: Write) -> None:
         self._loop = asyncio.get_running_loop()
         self._write = write
         self._append: _Append | None = None  # the waiting request of each kind
         self._save: _Save | None = None
+        self._flying: tuple[_Append | None, _Save | None] = (None, None)
         self._is_busy = False
 
     def append(self, batch: AppendBatch) -> asyncio.Future[Appended]:
@@ -76,36 +80,32 @@ class JointWrites:
         self._is_busy = append is not None or save is not None
         if not self._is_busy:
             return
-        batch = _NO_APPENDS if append is None else append[0]
-        checkpoints = () if save is None else save[0]
-        written: asyncio.Future[Written]
+        self._flying = append, save
         try:
-            written = asyncio.ensure_future(self._write(batch, checkpoints))
+            self._write(_NO_APPENDS if append is None else append[0], () if save is None else save[0], self._ended)
         except Exception as error:
-            written = self._loop.create_future()
-            written.set_exception(error)
-        written.add_done_callback(lambda written: self._ended(append, save, written))
+            self._ended(None, error)
 
-    def _ended(self, append: _Append | None, save: _Save | None, written: asyncio.Future[Written]) -> None:
+    def _ended(self, written: Written | None, error: BaseException | None) -> None:
+        append, save = self._flying
+        self._flying = (None, None)
         if (append is not None and save is not None) or self._append is not None or self._save is not None:
             self._loop.call_soon(self._begin)  # after those who wait for this one
         else:
             self._is_busy = False
-        error: BaseException | None
-        if written.cancelled():
-            error = CommitUnknown("the commit was cancelled: it may have been written")
-        else:
-            error = written.exception()
         # Those who wait may append and save again within these calls.
-        try:
-            if append is not None and not append[1].done():
-                if error is not None:
-                    append[1].set_exception(error)
-                else:
-                    append[1].set_result(written.result().appended)
-        finally:
-            if save is not None and not save[1].done():
-                if error is not None:
-                    save[1].set_exception(error)
-                else:
-                    save[1].set_result(written.result().failed_checkpoints)
+        if append is not None and not append[1].done():
+            if written is None:
+                append[1].set_exception(_failure(error))
+            else:
+                append[1].set_result(written.appended)
+        if save is not None and not save[1].done():
+            if written is None:
+                save[1].set_exception(_failure(error))
+            else:
+                save[1].set_result(written.failed_checkpoints)
+
+
+def _failure(error: BaseException | None) -> BaseException:
+    assert error is not None, "a transaction that wrote nothing has failed"
+    return error

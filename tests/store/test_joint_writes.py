@@ -8,7 +8,7 @@ from support.virtual_time import settled, virtual
 
 from actorium.errors import StoreUnavailable
 from actorium.store.event_store import AppendBatch, Appended, SaveCheckpoint
-from actorium.store.writers.joint_writes import JointWrites, Written
+from actorium.store.writers.joint_writes import JointWrites, Report, Written
 from actorium.testing.contract_words import ALICE, append
 
 
@@ -20,16 +20,19 @@ class Transactions:
         self.running: asyncio.Future[None] | None = None
         self.writes = JointWrites(self.write)
 
-    async def write(self, batch: AppendBatch, checkpoints: Sequence[SaveCheckpoint]) -> Written:
+    def write(self, batch: AppendBatch, checkpoints: Sequence[SaveCheckpoint], report: Report) -> None:
         assert self.running is None, "one transaction at a time"
         names = [f"e{one.expected_version}" for one in batch.appends] + [one.name for one in checkpoints]
         self.begun.append("+".join(names))
         self.running = asyncio.get_running_loop().create_future()
-        try:
-            await self.running
-        finally:
+
+        def ended(running: asyncio.Future[None]) -> None:
             self.running = None
-        return Written(Appended([one.expected_version for one in batch.appends], 1), {})
+            error = running.exception()
+            written = Written(Appended([one.expected_version for one in batch.appends], 1), {})
+            report(None if error else written, error)
+
+        self.running.add_done_callback(ended)
 
     async def end(self, error: Exception | None = None) -> None:
         """End the transaction, and let everybody go on."""

@@ -24,7 +24,7 @@ from actorium.store.errors import (
 from actorium.store.event_store import Append, AppendBatch, CommandMark, EventStore
 from actorium.store.events import EncodedEvent
 from actorium.store.sqlite import SQLiteStore, wal
-from actorium.store.sqlite.connection import connect
+from actorium.store.sqlite.connection import connect_to_write
 from actorium.store.sqlite.settings import SQLiteSettings
 from actorium.testing.contract_words import ALICE, BOB, append, commit, event, read, versions
 
@@ -270,5 +270,5 @@ async def test_a_file_that_cannot_be_opened_leaves_no_thread_behind(tmp_path: Pa
     before = threading.active_count()
     for _ in range(5):
         with pytest.raises(sqlite3.OperationalError):
-            await connect(str(tmp_path / "none" / "log.db"), read_only=False, busy_timeout_s=0)
+            await connect_to_write(str(tmp_path / "none" / "log.db"), busy_timeout_s=0)
         assert threading.active_count() == before

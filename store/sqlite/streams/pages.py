@@ -16,10 +16,10 @@ from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, EncodedRecord,
 from actorium.store.names import StreamName
 from actorium.store.sql.row_checksums import snapshot_checksum
 from actorium.store.sql.stream_heads import StreamHead, StreamHeads
-from actorium.store.sqlite.kinds import EventTypes, Kind, packed_events, unpacked_events
 from actorium.store.sqlite.packed import InDoubt, integers, rows, texts
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.streams.examination import examine_stream
+from actorium.store.sqlite.streams.kinds import EventTypes, Kind, packed_events, unpacked_events
 from actorium.store.sqlite.streams.recent import RecentEvents, Tail
 
 # Two things in one statement, for each costs a wait for the interpreter lock: the events, each with the number of its

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from actorium.simulation.disk.connection import ENGINE, DiskConnection, DiskDatabase
 from actorium.simulation.disk.disk import PowerCut, SimulatedDisk
 from actorium.store.errors import ConfigurationError
-from actorium.store.sqlite.connection import Work
+from actorium.store.sqlite.connection import Ended, Work
 
 T = TypeVar("T")
 
@@ -23,10 +24,23 @@ class InlineConnection:
         self._db = DiskConnection(database)
         self._reads_only = read_only
 
-    async def run(self, work: Work[T], *, promptly: bool = False) -> T:
+    idle = None  # the event loop's thread is also the only one of the connection
+
+    def run_then(self, work: Work[Any], ended: Ended, *, promptly: bool = False) -> None:
+        asyncio.get_running_loop().call_soon(self._do, work, ended)
+
+    def _do(self, work: Work[Any], ended: Ended) -> None:
+        try:
+            result = work(cast(sqlite3.Connection, self._db))  # it implements everything that the store uses
+        except BaseException as error:
+            ended(None, error)
+        else:
+            ended(result, None)
+
+    async def run(self, work: Work[T]) -> T:
         db = self._db
         if not self._reads_only:
-            return work(cast(sqlite3.Connection, db))  # it implements everything that the store uses
+            return work(cast(sqlite3.Connection, db))
         db.execute("PRAGMA query_only = 1")
         try:
             return work(cast(sqlite3.Connection, db))
@@ -81,7 +95,13 @@ class DiskPlace:
     def seal(self, db: object) -> None:
         pass
 
-    async def connect(self, *, read_only: bool, busy_timeout_s: float) -> InlineConnection:
+    async def connect_to_read(self, *, busy_timeout_s: float) -> InlineConnection:
+        return self._connect(read_only=True)
+
+    async def connect_to_write(self, *, busy_timeout_s: float) -> InlineConnection:
+        return self._connect(read_only=False)
+
+    def _connect(self, *, read_only: bool) -> InlineConnection:
         if self._database is None:
             self._database = DiskDatabase(self._disk, self.path)
         return InlineConnection(self._database, read_only=read_only)
