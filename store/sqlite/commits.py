@@ -27,7 +27,8 @@ from actorium.store.sqlite.journal import Journal, failed_commit, is_busy
 from actorium.store.sqlite.settings import SQLiteSettings
 from actorium.store.writers.joint_writes import Written
 
-# Of one commit on the loop's thread. The rows of more are cheaper to write beside the loop.
+# Of one commit on the loop's thread. More appends take longer there than the hand-over of their commit.
+SMALL_COMMIT_APPENDS = 2
 SMALL_COMMIT_EVENTS = 8
 SMALL_COMMIT_BYTES = 16_384
 # A commit of one event writes four pages or so: the write-ahead log grows by a quarter of its usual length at most.
@@ -96,7 +97,7 @@ class Commits:
     def _write_here(self, batch: AppendBatch, ended: Ended) -> bool:
         """Commit a small batch at once, on the loop's thread; return False if it is to be handed over."""
         db = self._connection.idle
-        if db is None or not self._journal.is_small(batch, SMALL_COMMIT_EVENTS, SMALL_COMMIT_BYTES):
+        if db is None or not self._is_small(batch):
             return False
         self._small_left -= 1
         if not self._small_left:
@@ -123,6 +124,17 @@ class Commits:
             self._next_here_in = int(took_s * _HANDED_OVER_PER_SLOW_S)
         ended(written, failure)
         return True
+
+    def _is_small(self, batch: AppendBatch) -> bool:
+        appends = batch.appends
+        if len(appends) > SMALL_COMMIT_APPENDS or not self._journal.knows(batch):
+            return False
+        events = size_bytes = 0
+        for append in appends:
+            events += len(append.events)
+            for event in append.events:
+                size_bytes += len(event.payload) + len(event.metadata)
+        return events <= SMALL_COMMIT_EVENTS and size_bytes <= SMALL_COMMIT_BYTES
 
     def _commit(self, batch: AppendBatch, checkpoints: Sequence[SaveCheckpoint], db: sqlite3.Connection) -> Written:
         """Commit on the connection's thread."""

@@ -140,20 +140,16 @@ class Journal:
             self._index.refresh(db)
         self._index.complete(db)
 
-    def is_small(self, batch: AppendBatch, events_max: int, bytes_max: int) -> bool:
-        """Return whether a commit writes at most so many events and bytes, and needs to read nothing."""
-        appends = batch.appends
-        if len(appends) > events_max or batch.snapshots or self._is_stale or self._index.is_due:
+    def knows(self, batch: AppendBatch) -> bool:
+        """Return whether a commit of the batch reads nothing, and writes nothing but its events."""
+        if batch.snapshots or self._is_stale or self._index.is_due:
             return False
-        events = size_bytes = 0
-        for append in appends:
+        known = self.heads.get
+        for append in batch.appends:
             mark = append.command
-            if self.heads.get(append.stream) is None or (mark is not None and not mark.fresh):
+            if known(append.stream) is None or (mark is not None and not mark.fresh):
                 return False
-            events += len(append.events)
-            for event in append.events:
-                size_bytes += len(event.payload) + len(event.metadata)
-        return events <= events_max and size_bytes <= bytes_max
+        return True
 
     def commit(self, db: sqlite3.Connection, batch: AppendBatch, checkpoints: Sequence[SaveCheckpoint] = ()) -> Written:
         """Write a batch and checkpoints in one transaction; if it raises, no transaction is left open."""

@@ -88,6 +88,14 @@ async def test_a_commit_that_may_take_longer_is_handed_over(store: SQLiteStore, 
 
 
 @pytest.mark.asyncio
+async def test_a_commit_of_many_appends_is_handed_over(store: SQLiteStore) -> None:
+    appends = [append(ALICE, version) for version in range(1, 2 + commits.SMALL_COMMIT_APPENDS)]
+    assert not await ran_here(store, appends)
+    last = appends[-1].expected_version + 1
+    assert await ran_here(store, [append(ALICE, last + number) for number in range(commits.SMALL_COMMIT_APPENDS)])
+
+
+@pytest.mark.asyncio
 async def test_a_commit_with_a_snapshot_is_handed_over(store: SQLiteStore) -> None:
     assert not await ran_here(store, [append(ALICE, 1)], [Snapshot(ALICE, 2, "f", b"{}")])
 
