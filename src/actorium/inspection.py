@@ -44,12 +44,16 @@ async def still_known(runtime: Runtime) -> AsyncIterator[str]:
         await store.close()
 
 
-async def unreadable(store: EventStore, catalog: Catalog, *, deep: bool) -> AsyncIterator[str]:
+async def unreadable(
+    store: EventStore, catalog: Catalog, *, deep: bool, told: Callable[[int, int], None] = lambda position, end: None
+) -> AsyncIterator[str]:
     """Open a log read-only, and yield a line for each thing in it that an application cannot read.
 
     That is one line per type and version of event that no class reads in full, per missing class or step of sagas, and
     per intent whose due time is out of range. With `deep`, every event is read: one more line for each that is damaged
     or that an upcaster fails on, and for each problem that SQLite finds in its file.
+
+    told: called after each page of events with the position reached and the end of the log, with `deep`.
     """
     codec = catalog.codec
     # A damaged file would not open normally, but here the damage is to be reported.
@@ -70,7 +74,7 @@ async def unreadable(store: EventStore, catalog: Catalog, *, deep: bool) -> Asyn
                 return None if (record.type, record.schema_version) in known else _error_of(codec, record)
 
             is_whole = True
-            async for error in damaged_events(store, error_of):
+            async for error in damaged_events(store, error_of, told):
                 is_whole = False
                 yield str(error)
             if is_whole and await store.load_checkpoint(CHAIN):
@@ -85,9 +89,14 @@ async def unreadable(store: EventStore, catalog: Catalog, *, deep: bool) -> Asyn
 
 
 async def damaged_events(
-    store: EventStore, error_of: Callable[[EncodedRecord], UnreadableEvent | None] = lambda record: None
+    store: EventStore,
+    error_of: Callable[[EncodedRecord], UnreadableEvent | None] = lambda record: None,
+    told: Callable[[int, int], None] = lambda position, end: None,
 ) -> AsyncIterator[UnreadableEvent]:
-    """Yield the error of each event that cannot be read, or for which `error_of` returns an error."""
+    """Yield the error of each event that cannot be read, or for which `error_of` returns an error.
+
+    told: called after each page of events with the position reached and the end of the log.
+    """
     end = (await store.head()).position
     position, limit = 0, _PAGE_EVENTS
     while position < end:
@@ -106,6 +115,7 @@ async def damaged_events(
         if not records:
             break
         position += len(records)
+        told(position, end)
         if position % _PAGE_EVENTS == 0:
             limit = _PAGE_EVENTS
 

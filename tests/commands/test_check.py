@@ -11,6 +11,7 @@ from support.transfers import Account, Ask, Deposit, Desk, Transfer
 from support.troubled_disks import immutable
 
 from actorium import Runtime
+from actorium.commands import check as check_command
 from actorium.examples.evolution import v1
 from actorium.sagas.model.recording import issued_command
 from actorium.sagas.model.submissions import SUBMISSION, CommandSubmitted
@@ -37,6 +38,16 @@ def test_a_readable_log_is_reported_as_readable(
     code, out, err = output(capsys, "check", f"shop_app:{app}", *deep)
     assert (code, err) == (0, "")
     assert f"every {'event' if deep else 'event type'} can be read" in out
+
+
+def test_a_deep_check_of_a_long_log_says_how_far_it_is(
+    shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_command, "_SHORT_LOG", 3)
+    assert output(capsys, "check", "shop_app:one", "--deep")[1].splitlines()[0] == "  reading: 4 of 4"
+    assert "reading" not in output(capsys, "check", "shop_app:one")[1]
+    monkeypatch.setattr(check_command, "_SHORT_LOG", 4)
+    assert "reading" not in output(capsys, "check", "shop_app:one", "--deep")[1]
 
 
 def test_unreadable_event_types_are_listed_with_the_fix(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,6 +108,7 @@ def test_a_deep_check_finds_a_lost_field_that_only_later_events_have(
 SAGAS = """
 from support.transfers import Account, Desk
 from actorium import Runtime
+from actorium.commands import check as check_command
 
 def runtime() -> Runtime:
     return Runtime([Account, Desk], store="sqlite:///transfers.db")

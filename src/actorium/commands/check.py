@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import ExitStack
 
 from actorium.application import Runtime
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
@@ -12,6 +14,8 @@ from actorium.commands.target import Target
 from actorium.inspection import require_log, still_known, unreadable
 from actorium.store.wording import counted
 from actorium.user_code.targets import load_app
+
+_SHORT_LOG = 10_000  # so many events are read before anybody asks how far it is
 
 
 def check(app: Target, /, *, deep: bool = False, json: JsonFile = None) -> None:
@@ -42,9 +46,19 @@ def check(app: Target, /, *, deep: bool = False, json: JsonFile = None) -> None:
 async def _unreadable(screen: Screen, runtime: Runtime, *, deep: bool) -> list[str]:
     found = []
     await require_log(runtime)
-    async for line in unreadable(runtime.store, runtime.catalog, deep=deep):
-        screen.say(line)
-        found.append(line)
+    with ExitStack() as stack:
+        update: Callable[[int], None] | None = None
+
+        def told(position: int, end: int) -> None:
+            nonlocal update
+            if update is None and end > _SHORT_LOG:
+                update = stack.enter_context(screen.progress("reading", end))
+            if update is not None:
+                update(position)
+
+        async for line in unreadable(runtime.store, runtime.catalog, deep=deep, told=told):
+            screen.say(line)
+            found.append(line)
     return found
 
 
