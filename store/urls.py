@@ -40,8 +40,11 @@ def open_store(store: str | EventStore) -> EventStore:
             f"{', '.join(_SHAPES)}{advice if isinstance(store, os.PathLike) else ''}"
         )
     if any(character < " " or character == "\x7f" for character in store):
-        raise ConfigurationError(f"store {store!r} contains a line break or another control character; write it as %0A")
+        raise ConfigurationError(
+            f"store {_shown(store)!r} contains a line break or another control character; write it as %0A"
+        )
     scheme, separator, rest = store.partition("://")
+    store = _shown(store)
     make = _SCHEMES.get(scheme.lower()) if separator else None
     if make is None:
         raise ConfigurationError(f"store {store!r} has no known scheme; URLs are {', '.join(_SHAPES)}")
@@ -52,6 +55,14 @@ def open_store(store: str | EventStore) -> EventStore:
             raise ConfigurationError(f"store {store!r}: {name} is given twice")
         options[name] = text
     return make(store, place, options)
+
+
+def _shown(url: str) -> str:
+    """Return a URL for a message: that of a server without its user, its password and its options."""
+    scheme, separator, rest = url.partition("://")
+    if scheme.lower() == "sqlite":
+        return url
+    return f"{scheme}{separator}{rest.partition('?')[0].rpartition('@')[2]}"
 
 
 def file_store(path: str | os.PathLike[str]) -> Examinable:

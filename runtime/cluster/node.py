@@ -71,6 +71,8 @@ class ClusterNode(Component):
     """
 
     def __init__(self, cluster: Cluster, environment: RuntimeEnvironment, described: NodeDescription) -> None:
+        if not isinstance(cluster, Cluster):
+            raise ConfigurationError(f"Runtime(cluster={cluster!r}): must be a Cluster, such as Cluster(node='a')")
         store = environment.store
         if not isinstance(store, ClusterStore):
             raise ConfigurationError(

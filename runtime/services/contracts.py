@@ -82,15 +82,15 @@ def problems_between(user: Contract, offerer: Contract) -> list[Misfit]:
     for name, schema in uses.commands.items():
         accepted = offerer.accepts.get(name)
         if accepted is None:
-            found.append(Misfit(name, f"{offerer.service} does not accept it"))
+            found.append(Misfit(name, f"{offerer.service} does not accept {name}"))
         elif user.service not in offerer.only_from.get(name, [user.service]):
-            found.append(Misfit(name, f"{offerer.service} does not accept it from {user.service}"))
+            found.append(Misfit(name, f"{offerer.service} does not accept {name} from {user.service}"))
         else:
             found += _named(name, misfits(schema, accepted, user.service, offerer.service))
     for name, schema in uses.events.items():
         published = offerer.publishes.get(name)
         if published is None:
-            found.append(Misfit(name, f"{offerer.service} does not publish it"))
+            found.append(Misfit(name, f"{offerer.service} does not publish {name}"))
         else:
             found += _named(name, misfits(published, schema, offerer.service, user.service, drops=True))
     return found

@@ -144,7 +144,8 @@ class Peer:
         self.asker.undelivered(
             numbers,
             ServiceUnavailable(
-                f"no process of {self.remote.name} is on the bus {self._bus.describe()}", service=self.remote.name
+                f"no process of {self.remote.name} is on the bus {self._bus.describe()}: start it, or correct the name",
+                service=self.remote.name,
             ),
         )
 

@@ -104,6 +104,7 @@ class Runtime(RuntimeReading):
         keys: KeyStore | None = None,
     ) -> None:
         self._catalog = parts if isinstance(parts, Catalog) else Catalog(parts)
+        self._catalog.require_accepted(service)
         self._store: EventStore = open_store(store)
         if read_only and not isinstance(self._store, Examinable):
             raise ConfigurationError(

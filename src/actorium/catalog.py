@@ -14,7 +14,7 @@ from actorium.runtime.processors.outlet import Outlet
 from actorium.runtime.processors.reactions import Reaction, reaction_of
 from actorium.runtime.projections.projection import Projection
 from actorium.runtime.services.events.inbox import inbox_stream_of
-from actorium.runtime.services.service import RemoteService
+from actorium.runtime.services.service import RemoteService, Service
 from actorium.runtime.services.voided import VoidedCommand
 from actorium.sagas.model.events import SAGA_EVENTS
 from actorium.sagas.model.saga import Saga
@@ -95,6 +95,19 @@ class Catalog:
     def sagas(self) -> tuple[type[Saga], ...]:
         """The saga classes."""
         return tuple(self.saga_streams)
+
+    def require_accepted(self, service: Service | None) -> None:
+        """Raise ConfigurationError unless this is a service whose commands the aggregates handle."""
+        if service is not None and not isinstance(service, Service):
+            raise ConfigurationError(
+                f"Runtime(service={service!r}): must be a Service, such as Service('orders', bus=…)"
+            )
+        for command in service.accepts if service is not None else ():
+            if not isinstance(self._commands.get(command), type):
+                raise ConfigurationError(
+                    f"{service!r} accepts {command.__name__}, which no aggregate of this runtime handles: pass its "
+                    "aggregate to Runtime([…]), or leave it out of accepts"
+                )
 
     def _add(self, part: object) -> Iterable[type[Event]]:
         """Add a part to its kind; return the events that it decides or handles."""

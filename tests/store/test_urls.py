@@ -113,3 +113,25 @@ def test_errors_name_the_mistake(url: str, words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         open_store(url)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://me:secret@host/db?schemas=x", "store 'postgresql://host/db': no option 'schemas'"),
+        ("postgresql://me:secret@host/db?lease_s=x", "store 'postgresql://host/db': lease_s='x'"),
+        (
+            "postgresql://host/db?password=secret&schema=a&schema=b",
+            "store 'postgresql://host/db': schema is given twice",
+        ),
+        ("postgrsql://me:secret@host/db", "store 'postgrsql://host/db' has no known scheme"),
+        ("postgresql://me:secret@host/db\n", "contains a line break"),
+        ("postgresql://me:secret@host:x/db", "the server 'host:x' of a log: its port must be a number from 1 to 65535"),
+        ("postgresql://me:secret@one:5432,[::1]:99999/db", "the server '[::1]:99999' of a log: its port"),
+    ],
+)
+def test_errors_about_the_url_of_a_server_hold_no_password(url: str, words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        open_store(url)
+    assert words in str(caught.value)
+    assert "secret" not in str(caught.value)

@@ -18,6 +18,7 @@ NAME_BYTES_MAX = 63
 _SYNCHRONOUS = ("on", "remote_apply", "remote_write", "local", "off")
 _STANDBY = ("refuse", "wait")
 _CONNECTIONS_MAX = 1_000
+_PORT_MAX = 65_535
 
 # The part of a connection URI that only concerns the way to the server; the client library reads it.
 _CONNECTION = frozenset(
@@ -134,7 +135,14 @@ OPTIONS: Mapping[str, Callable[[str], Any]] = {
 
 
 def split_url(place: str, options: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """Return the client library's URI, with the options that only concern the connection, and the other options."""
+    """Return the client library's URI, with the options that only concern the connection, and the other options.
+
+    Raises ConfigurationError for a port that is not one.
+    """
+    for host in place.partition("/")[0].rpartition("@")[2].split(","):
+        port = host.rpartition("]")[2].partition(":")[2]
+        if port and not (port.isdecimal() and 0 < int(port) <= _PORT_MAX):
+            raise ConfigurationError(f"the server {host!r} of a log: its port must be a number from 1 to {_PORT_MAX}")
     connection = {name: text for name, text in options.items() if name in _CONNECTION}
     query = f"?{urlencode(connection)}" if connection else ""
     return f"postgresql://{place}{query}", {name: text for name, text in options.items() if name not in _CONNECTION}

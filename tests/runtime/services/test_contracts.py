@@ -65,10 +65,30 @@ def test_what_is_not_offered_is_named() -> None:
     uses = RemoteService("customers", commands=[OpenCustomer, ReserveCredit], events=[CustomerOpened])
     problems = problems_between(contract_of(None, "orders", [uses]), contract_of(offers, "customers", []))
     assert [one.reason for one in problems] == [
-        "customers does not accept it from orders",
-        "customers does not accept it",
-        "customers does not publish it",
+        "customers does not accept OpenCustomer from orders",
+        "customers does not accept ReserveCredit",
+        "customers does not publish CustomerOpened",
     ]
+
+
+def test_a_service_accepts_what_its_aggregates_handle() -> None:
+    service = Service("customers", bus="memory://x", accepts=[OpenCustomer, ReserveCredit])
+    Runtime([Customer], store=MemoryStore(), service=service)
+    with pytest.raises(
+        ConfigurationError, match="<Service customers> accepts OpenCustomer, which no aggregate of this"
+    ):
+        Runtime([Order], store=MemoryStore(), service=service)
+    elsewhere = RemoteService("others", commands=[OpenCustomer, ReserveCredit])
+    with pytest.raises(ConfigurationError, match="accepts OpenCustomer, which no aggregate"):
+        Runtime([Order, elsewhere], store=MemoryStore(), service=service)
+
+
+def test_a_name_is_not_a_service_and_not_a_node() -> None:
+    wrong: Any = "customers"
+    with pytest.raises(ConfigurationError, match=r"Runtime\(service='customers'\): must be a Service"):
+        Runtime([Customer], store=MemoryStore(), service=wrong)
+    with pytest.raises(ConfigurationError, match=r"Runtime\(cluster='customers'\): must be a Cluster"):
+        Runtime([Customer], store=MemoryStore(), cluster=wrong)
 
 
 class OldReserve(Command):
@@ -116,7 +136,7 @@ async def test_a_deployment_that_fits_again_is_noticed() -> None:
     async with Runtime([Order, remote], store=MemoryStore(), service=Service("orders", bus=bus)) as orders:
         async with Runtime([Customer], store=MemoryStore(), service=Service("customers", bus=bus)):
             await settled()
-            with pytest.raises(ConfigurationError, match="customers does not accept it"):
+            with pytest.raises(ConfigurationError, match="customers does not accept OpenCustomer"):
                 await orders.send(OpenCustomer("c-1", 100))
         fixed = Service("customers", bus=bus, accepts=[OpenCustomer])
         async with Runtime([Customer], store=MemoryStore(), service=fixed):
