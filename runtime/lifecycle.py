@@ -69,6 +69,7 @@ class Lifecycle:
         self._assembly: Assembly | None = None
         self._root: asyncio.Task[None] | None = None
         self._stop_wanted: asyncio.Event | None = None
+        self._is_opening = False
         self._crash: BaseException | None = None
         self._failure: BaseException | None = None
         self._shutdown = Shutdown(environment.settings.close_s)
@@ -112,6 +113,9 @@ class Lifecycle:
         self.serving_loop = None
         if self._stop_wanted is not None:
             self._stop_wanted.set()
+        if self._is_opening and isinstance(self._environment.store, SharedStore):
+            self._is_opening = False
+            self._root.cancel()  # it may wait for the runtime that has the log, without end
         settings = self._environment.settings
         # Longer than the sum of all the waits.
         await self._shutdown.of(self._root, settings.drain_s + 3 * settings.close_s)
@@ -155,7 +159,9 @@ class Lifecycle:
         environment = self._environment
         why: BaseException | None = None
         try:
+            self._is_opening = True
             await self._open_store()
+            self._is_opening = False
             settings = environment.settings
             stored = await require_readable(environment.store, environment.codec, settings.unreadable_types)
             if environment.keys is not None:
@@ -167,6 +173,9 @@ class Lifecycle:
                 finally:
                     self._shutdown.begin(assembly.engine.writer, assembly.engine.checkpoints)
         except BaseException as error:
+            self._is_opening = False
+            if isinstance(error, asyncio.CancelledError) and stop_wanted.is_set():
+                error = RuntimeClosed("the runtime was stopped before it had opened its log")
             why = self._failure = self._crash or _single(error)
             if not started.done():
                 started.set_exception(why)

@@ -137,6 +137,24 @@ async def test_who_stands_by_can_be_told_to_stop(url: str) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_runtime_that_stands_by_stops_without_waiting_for_the_log(url: str) -> None:
+    async with Runtime([Account], store=url) as first:
+        second = Runtime([Account], store=with_options(url, standby="wait"))
+        starting = asyncio.ensure_future(second.start())
+        await first.send(Open("alice"))
+        assert not starting.done()
+        await second.stop()  # raised StoreHangs when it waited for the log
+        with pytest.raises(RuntimeClosed, match="was stopped before it had opened its log"):
+            await starting
+        third = Runtime([Account], store=with_options(url, standby="wait"))
+        starting = asyncio.ensure_future(third.start())
+        await first.send(Deposit("alice", 5))
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+
+
+@pytest.mark.asyncio
 async def test_a_lease_that_runs_out_is_taken_over_and_its_holder_writes_nothing(url: str) -> None:
     async with frozen_holder(url) as (first, second):
         await second.open()
