@@ -1,8 +1,8 @@
 """`RemoteCommands`: the commands that this node sends to the owners of their streams, until each has its reply.
 
-An attempt to send a command has a number of its own. A new attempt names the one before it, and only the newest counts:
-the receiver drops an older one that arrives later, and this node ignores a reply to it. So a command whose reply was a
-refusal cannot take effect afterwards.
+An attempt to send a command has a number of its own, and only the newest counts: the receiver drops every older one
+that arrives later, and this node ignores a reply to it. So a command whose reply was a refusal cannot take effect
+afterwards.
 
 Invariants, true between any two awaits:
 - a command is in `_open` until it has its reply or its caller has left; it then leaves its window once;

@@ -1,9 +1,9 @@
 """`Serving`: carries out the commands that other nodes send, and replies.
 
 A frame may come twice, late, or in another order than it was sent. So attempts are known by their numbers: each is
-carried out once, and one that a later attempt replaces is not carried out any more. An attempt that was chosen by an
+carried out once, and not after a later one of the same command has arrived. An attempt that was chosen by an
 older placement than the one by which this node serves its shard is not carried out either: its sender may have had an
-answer from another owner in between.
+answer from another owner in between. Nothing is carried out for a node that is gone.
 
 Invariant: an attempt is in exactly one of `pending` (delivered, its reply is still to come), `_held` (its shard will be
 served here soon) and neither.
@@ -42,19 +42,24 @@ _HELD_MAX = 4_096
 
 
 class _Attempts:
-    """The attempts of one node that this node has seen, and those that it has not answered."""
+    """The attempts of one node that this node has seen, and those that it has not answered.
 
-    __slots__ = ("_floor", "_order", "_seen", "pending")
+    The newest attempt is known of each command that may be attempted again. A fresh one has not been.
+    """
+
+    __slots__ = ("_floor", "_newest", "_order", "_seen", "pending")
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
         self._order: deque[int] = deque()
+        self._newest: dict[str, int] = {}  # by command id, in the order of arrival
         self._floor = 0
         self.pending: dict[int, PeerAttempt] = {}
 
-    def is_new(self, number: int) -> bool:
-        """Note an attempt; return whether it was not seen before."""
-        if number in self._seen or number <= self._floor:
+    def is_newest(self, ask: AskMessage) -> bool:
+        """Note an attempt; return whether neither it nor a later one of its command was seen before."""
+        number = ask.number
+        if number in self._seen or number <= self._floor or number < self._newest.get(ask.command_id, 0):
             return False
         self._seen.add(number)
         self._order.append(number)
@@ -62,6 +67,11 @@ class _Attempts:
             oldest = self._order.popleft()
             self._seen.discard(oldest)
             self._floor = max(self._floor, oldest)
+        if not ask.fresh:
+            self._newest.pop(ask.command_id, None)
+            self._newest[ask.command_id] = number
+            if len(self._newest) > ATTEMPTS_KNOWN:
+                self._floor = max(self._floor, self._newest.pop(next(iter(self._newest))))
         return True
 
 
@@ -135,12 +145,11 @@ class Serving:
         attempts = self._peers.get(peer)
         if attempts is None:
             attempts = self._peers[peer] = _Attempts()
-        if not attempts.is_new(ask.number):
+        if not attempts.is_newest(ask):
             return
         if ask.repeats:
             self._doubt(peer)
-            attempts.is_new(ask.repeats)  # if it is still on its way, it comes too late
-            self._held = [one for one in self._held if (one.peer, one.ask.number) != (peer, ask.repeats)]
+            self._held = [one for one in self._held if (one.peer, one.ask.command_id) != (peer, ask.command_id)]
             pending = attempts.pending.pop(ask.repeats, None)
             if pending is not None:
                 pending.number = ask.number
@@ -149,9 +158,11 @@ class Serving:
         self._carry_out(peer, ask, self._loop.time() + _HELD_S)
 
     def _carry_out(self, peer: int, ask: AskMessage, held_until: float) -> None:
-        if peer not in self._directory.members and self._may_hold(held_until):  # what does its code know?
-            self._held.append(_Held(peer, ask, held_until))
-            self._renew()
+        if peer not in self._directory.members:
+            # It has joined lately, and will be known soon. Or it is gone, and so is what is known of its attempts.
+            if self._may_hold(held_until):
+                self._held.append(_Held(peer, ask, held_until))
+                self._renew()
             return
         try:
             more = self._directory.may_send_more(peer, f"{ask.stream_type}/{ask.type}")

@@ -157,8 +157,7 @@ class Admission:
         if count:
             self.queue.throughput.gone(count, self.ahead)
         if self.queue and not self._letting_in:
-            self._letting_in = True
-            self._loop.call_soon(self._let_in)
+            self._let_in_soon()
         if self.in_flight == 0 and self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
@@ -194,10 +193,12 @@ class Admission:
             self._require_time_in_queue(full, envelope.timeout_s)
         self._arrivals = number = self._arrivals + 1
         sender = WaitingSender(number, envelope, self._loop.create_future(), deadline, self.queue)
-        if full is None:
-            self._join(sender, self.queue)
-        else:
+        if full is not None:
             self._join_mailbox_queue(sender, full)
+        else:
+            self._join(sender, self.queue)
+            if self.in_flight < self.limit and not self._letting_in:
+                self._let_in_soon()  # the last command was answered before this task began
         self._deadlines.add(sender)
         self.waiting += 1
         try:
@@ -227,6 +228,10 @@ class Admission:
         self._deadlines.close()
 
     # --- the queues -----------------------------------------------------------------------------------------------
+
+    def _let_in_soon(self) -> None:
+        self._letting_in = True
+        self._loop.call_soon(self._let_in)
 
     def _let_in(self) -> None:
         self._letting_in = False

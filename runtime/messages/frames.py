@@ -39,7 +39,8 @@ class AskMessage(Message, frozen=True, omit_defaults=True, tag="ask"):
     Between the nodes of a cluster it also has:
 
     stream_type: the type of its stream.
-    repeats: the number of the message that this one replaces; that one must not take effect any more.
+    repeats: the number of the message that this one replaces. No message with a smaller number and the same command id
+        takes effect any more.
     epoch: the version of the placement by which its sender chose the receiver.
     """
 

@@ -27,7 +27,7 @@ class WrittenLog:
         self.runtime = Runtime([Account, Desk, Transfer, *parts], store="memory://")
         self.view = View(self.witness, self.runtime)
         self.effects = Effects(self.witness, self.view, self.violated)
-        self.replies = ReplyCheck(self.witness, self.view, self.effects, self.violated)
+        self.replies = ReplyCheck(self.witness, self.view, self.effects, self.history, self.violated)
         self.witness.listeners.append(self.effects.committed)
 
     def violated(

@@ -9,8 +9,10 @@ from support.stores import FaultyStore, GatedStore, PoisonedStore, append, whole
 from support.virtual_time import settled, steps, virtual
 
 from actorium import Ack, Passivation, Settings
+from actorium.actors.envelope import Envelope
 from actorium.application import Runtime
 from actorium.errors import HydrationFailed, Overloaded
+from actorium.runtime.commands.admission import Admission
 from actorium.store.memory import MemoryStore
 
 
@@ -37,6 +39,15 @@ async def test_max_in_flight_makes_senders_wait_for_room() -> None:
         store.let_through()
         await asyncio.gather(*accepted, waiting)
         assert (runtime.statistics().in_flight, runtime.statistics().waiting_for_room) == (0, 0)
+
+
+@virtual
+async def test_a_sender_that_finds_room_when_it_begins_to_wait_is_let_in() -> None:
+    delivered: list[Envelope] = []
+    admission = Admission(delivered.append, limit=1, mailbox_limit=1, max_wait_s=30.0)
+    envelope = Envelope("Tally", "a", None, None)
+    await admission.room(envelope, None, asyncio.get_running_loop().time() + 1.0)
+    assert delivered == [envelope]
 
 
 @virtual

@@ -6,8 +6,9 @@ from support.transfers import Account, Deposit, Deposited, Open, Opened, Withdra
 from support.written import WrittenLog, ack
 
 from actorium import Ack, AlreadyExists, NotFound, Rejected
-from actorium.errors import WrongExpectedVersion
+from actorium.errors import CommandTimeout, WrongExpectedVersion
 from actorium.sagas.model.events import CommandAnswered, IssuedCommand, SagaStarted, StepIssued, as_recorded
+from actorium.simulation.record.history import UNKNOWN
 from actorium.simulation.record.witness import Loss
 from actorium.store.errors import StoreUnavailable
 from actorium.store.event_store import Append
@@ -165,6 +166,31 @@ def test_an_acknowledgement_without_events_covers_what_it_depends_on(log: Writte
     assert log.found == ["an acknowledgement covers what it depends on"] * 2
     log.answered(Withdraw("a", 0), Ack("a", 3, 2, (), "x"), command_id="x")
     assert log.found[2:] == ["what is acknowledged is durable"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Rejected("insufficient funds"), StoreUnavailable("not now"), Ack("a", 1, 1, (), "w")],
+    ids=lambda answer: type(answer).__name__,
+)
+def test_an_effect_after_an_answer_that_nothing_was_done_is_found(log: WrittenLog, answer: object) -> None:
+    log.sent(Withdraw("a", 5), answer, command_id="w")
+    log.commit("a", Withdrawn(5), command_id="w")
+    log.replies.at_rest()
+    assert log.found == ["a refused command has no effect later"]
+
+
+def test_an_effect_may_be_that_of_another_request_with_the_id(log: WrittenLog) -> None:
+    unknown = CommandTimeout("no reply", command_id="w")
+    for id, known, answer in (("earlier", 1, unknown), ("never answered", UNKNOWN, None), ("at work", 5, Rejected(""))):
+        log.sent(Withdraw("a", 5), answer, seen=1, known=known, command_id=id)
+        log.sent(Withdraw("a", 5), Rejected("insufficient funds"), seen=1, known=1, command_id=id)
+        log.commit("a", Withdrawn(5), command_id=id)
+    log.sent(Withdraw("a", 5), Rejected("insufficient funds"), command_id="later")
+    log.sent(Withdraw("a", 5), None, seen=4, known=UNKNOWN, command_id="later")
+    log.commit("a", Withdrawn(5), command_id="later")
+    log.replies.at_rest()
+    assert log.found == []
 
 
 # --- streams: refusals and reads ------------------------------------------------------------------------------------

@@ -16,13 +16,17 @@ MUTANTS: list["Mutant"] = []
 
 
 class Mutant(NamedTuple):
-    """A bug of the runtime: the patch, the promise that it breaks, and the scenario in which it is hunted."""
+    """A bug of the runtime: the patch, the promise that it breaks, and the scenario in which it is hunted.
+
+    since: the seed at which the suite begins the hunt, because those before it find nothing.
+    """
 
     name: str
     promise: str
     scenario: Simulation
     plant: Plant
     store: str = "memory"
+    since: int = 0
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -35,22 +39,22 @@ class Mutant(NamedTuple):
         """Return the outcome of one seed, with the mutant or, outside of `planted`, without it."""
         return self.scenario.run(seed, store=self.store)
 
-    def found(self, seeds: int = SEEDS) -> Outcome | None:
+    def found(self, since: int = 0, seeds: int = SEEDS) -> Outcome | None:
         """Return the outcome of the first seed that breaks an invariant, or None if the mutant survives all seeds."""
         with self.planted():
-            for seed in range(seeds):
+            for seed in range(since, seeds):
                 outcome = self.run(seed)
                 if outcome.violation is not None:
                     return outcome
         return None
 
 
-def mutant(scenario: Simulation, *, store: str = "memory") -> Callable[[Plant], Plant]:
+def mutant(scenario: Simulation, *, store: str = "memory", since: int = 0) -> Callable[[Plant], Plant]:
     """Make a mutant from a function that patches the runtime; its docstring states the broken promise."""
 
     def made(plant: Plant) -> Plant:
         assert plant.__doc__, "a mutant says what it breaks"
-        MUTANTS.append(Mutant(plant.__name__, plant.__doc__, scenario, plant, store))
+        MUTANTS.append(Mutant(plant.__name__, plant.__doc__, scenario, plant, store, since))
         return plant
 
     return made

@@ -5,20 +5,23 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 import pytest
 from msgspec.structs import replace
-from simulation.cluster.scenarios import accounts, refusals, transfers
+from simulation.cluster.scenarios import accounts, cut_off, late_frames, refusals, restarts, transfers
 from simulation.mutants.mutant import mutant
 
 from actorium.runtime.cluster.directory import Directory
 from actorium.runtime.cluster.handover import Handover
 from actorium.runtime.cluster.remote import RemoteCommand, RemoteCommands
+from actorium.runtime.cluster.routed_dispatcher import RoutedDispatcher
+from actorium.runtime.cluster.serving import Serving, _Attempts
 from actorium.runtime.cluster.shards import shard_of
+from actorium.runtime.messages.frames import AskMessage, Reply
 from actorium.simulation.world.cluster_store import SimulatedClusterStore
 from actorium.store.event_store import SaveCheckpoint, SaveFailure
 from actorium.store.shared import Placement
 from actorium.testing.models.cluster_model import ClusterModel
 
 
-@mutant(accounts)
+@mutant(cut_off)
 def memory_is_trusted_without_a_lease(patch: pytest.MonkeyPatch) -> None:
     """A node reads and refuses from memory only while it has a lease; here always."""
     patch.setattr(SimulatedClusterStore, "holds_lease", property(lambda store: True))
@@ -108,3 +111,69 @@ def every_node_runs_every_follower(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ClusterModel, "save", save)
     patch.setattr(Directory, "follower_owner", lambda directory, name: directory.me)
     patch.setattr(Directory, "should_run", lambda directory, name: True)
+
+
+@mutant(late_frames, since=5)
+def an_attempt_may_arrive_after_a_later_one(patch: pytest.MonkeyPatch) -> None:
+    """An attempt is not carried out after a later one of its command has arrived; here it is."""
+    is_newest = _Attempts.is_newest
+
+    def is_new(attempts: _Attempts, ask: AskMessage) -> bool:
+        return is_newest(attempts, msgspec.structs.replace(ask, fresh=True))
+
+    patch.setattr(_Attempts, "is_newest", is_new)
+
+
+@mutant(late_frames, since=39)
+def an_attempt_of_a_node_that_is_gone_is_carried_out(patch: pytest.MonkeyPatch) -> None:
+    """What arrives from a node that is not a member is dropped in the end; here it is carried out."""
+    carry_out = Serving._carry_out
+
+    def in_any_case(serving: Serving, peer: int, ask: AskMessage, held_until: float) -> None:
+        directory, members = serving._directory, serving._directory.members
+        if peer not in members and not serving._may_hold(held_until):
+            directory.members = {**members, peer: replace(members[directory.me], number=peer)}
+        try:
+            carry_out(serving, peer, ask, held_until)
+        finally:
+            directory.members = members
+
+    patch.setattr(Serving, "_carry_out", in_any_case)
+
+
+@mutant(late_frames, since=94)
+def a_reply_to_a_replaced_attempt_counts(patch: pytest.MonkeyPatch) -> None:
+    """Only the reply to the newest attempt counts; here that to any."""
+    send, take = RemoteCommands._send, RemoteCommands.take
+    sent: dict[RemoteCommands, dict[int, RemoteCommand]] = {}
+
+    def send_and_remember(remote: RemoteCommands, command: RemoteCommand) -> None:
+        send(remote, command)
+        sent.setdefault(remote, {})[command.number] = command
+
+    def take_any(remote: RemoteCommands, reply: Reply) -> None:
+        command = sent.get(remote, {}).get(reply.number)
+        if command is not None and id(command) in remote._open:
+            remote._sent.setdefault(reply.number, command)
+        take(remote, reply)
+
+    patch.setattr(RemoteCommands, "_send", send_and_remember)
+    patch.setattr(RemoteCommands, "take", take_any)
+
+
+@mutant(late_frames, since=13)
+def an_attempt_of_an_old_placement_is_carried_out(patch: pytest.MonkeyPatch) -> None:
+    """A node carries out what was sent to it since it serves the shard; here also what was sent before."""
+    carry_out = Serving._carry_out
+
+    def whenever_sent(serving: Serving, peer: int, ask: AskMessage, held_until: float) -> None:
+        epoch = serving._directory.placement.version
+        carry_out(serving, peer, msgspec.structs.replace(ask, epoch=max(ask.epoch, epoch)), held_until)
+
+    patch.setattr(Serving, "_carry_out", whenever_sent)
+
+
+@mutant(restarts)
+def a_command_that_waits_is_delivered_after_the_hand_over(patch: pytest.MonkeyPatch) -> None:
+    """A command that waits for room moves on when its shard is handed over; here it is delivered where it waits."""
+    patch.setattr(RoutedDispatcher, "_require_served", lambda dispatcher, envelope: None)

@@ -7,7 +7,7 @@ from simulation.mutants.planted import PLANTED
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mutant_is_found_and_the_real_runtime_passes_the_same_seed(mutant: Mutant) -> None:
-    found = mutant.found()
+    found = mutant.found(mutant.since)
     assert found is not None, f"{mutant.name} survives {SEEDS} seeds: {mutant.promise}"
     assert mutant.run(found.options.seed).violation is None
 

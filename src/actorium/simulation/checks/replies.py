@@ -1,23 +1,26 @@
-"""`ReplyCheck`: an acknowledged command is in the log as acknowledged, and repeated answers agree."""
+"""`ReplyCheck`: an acknowledged command is in the log as acknowledged, a refused one is not, repeated answers agree."""
 
 from __future__ import annotations
 
 from actorium.actors.commands import Ack
 from actorium.simulation.checks.effects import Effects
 from actorium.simulation.checks.finding import Violated
-from actorium.simulation.record.history import ClientDelivery, Operation
+from actorium.simulation.record.history import UNKNOWN, ClientDelivery, History, Operation
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
+from actorium.store.errors import ActoriumError, OutcomeUnknown
+from actorium.store.raised import repr_of
 from actorium.store.wording import counted
 
 
 class ReplyCheck:
     """Checks each answer as it leaves the runtime, whether or not it reaches a client."""
 
-    def __init__(self, witness: Witness, view: View, effects: Effects, violated: Violated) -> None:
+    def __init__(self, witness: Witness, view: View, effects: Effects, history: History, violated: Violated) -> None:
         self._witness = witness
         self._view = view
         self._effects = effects
+        self._history = history
         self._violated = violated
         self._fresh: set[str] = set()
         self._asked: dict[str, int] = {}
@@ -89,3 +92,34 @@ class ReplyCheck:
         if not rests_on <= ack.position <= self._witness.position:
             expected = f"{operation.name}: a position from {rests_on} to {self._witness.position}"
             self._violated("an acknowledgement covers what it depends on", expected, ack.position)
+
+    def at_rest(self) -> None:
+        """Check that no command took effect after its caller was told that nothing was done.
+
+        A command may be delivered several times under one id, and each delivery may cause the effect until it is
+        answered. One that was never answered, or whose outcome is unknown to its caller, may cause it at any time.
+        """
+        deliveries: dict[str, list[ClientDelivery]] = {}
+        for operation in self._history.operations:
+            if operation.how == "send":
+                deliveries.setdefault(operation.effect_id, []).extend(operation.deliveries)
+        for operation in self._history.operations:
+            effect = self._effects.of(operation.effect_id) if operation.how == "send" else None
+            if effect is None:
+                continue
+            came_before = [one for one in deliveries[operation.effect_id] if one.seen < effect.position]
+            refused = [one for one in came_before if _was_refused_before(one, effect.position)]
+            if refused and len(refused) == len(came_before):
+                says = f"{operation.name} answered with {repr_of(refused[-1].answer)} at position {refused[-1].known}"
+                found = f"{effect}, at position {effect.position}"
+                self._violated("a refused command has no effect later", says, found)
+
+
+def _was_refused_before(delivery: ClientDelivery, position: int) -> bool:
+    """Return whether a delivery was answered before a position, and the answer says that nothing was done."""
+    answer = delivery.answer
+    if delivery.known == UNKNOWN or delivery.known >= position:
+        return False
+    if isinstance(answer, Ack):
+        return not answer.events
+    return isinstance(answer, ActoriumError) and not isinstance(answer, OutcomeUnknown)

@@ -68,7 +68,7 @@ class Checks:
         self._looks_closely = looks_closely
         self.rules = Rules(view, violated)
         self._effects = Effects(witness, view, violated)
-        self._replies = ReplyCheck(witness, view, self._effects, violated)
+        self._replies = ReplyCheck(witness, view, self._effects, history, violated)
         self._steps = SagaSteps(_saga_definitions(described), witness, view, violated)
         self._saved = SavedStates(witness, view, violated)
         self._models = ReadModels(described.catalog.projections, witness, view, violated)
@@ -149,6 +149,7 @@ class Checks:
         await self._ask_again(runtime)
         await self.resting.agenda(runtime.store)
         self._streams.look()
+        self._replies.at_rest()
         self._steps.at_rest()
         await self._models.at_rest(runtime, self._history)
         await read_back(runtime.store, self._witness, self._effects, self._history, self._violated)
