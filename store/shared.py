@@ -157,6 +157,15 @@ class ClusterStore(SharedStore, Protocol):
         """
         ...
 
+    async def pass_on(self, shards: Mapping[int, int]) -> None:
+        """Give shards of this node to others, whatever else has changed in the placement; raise Fenced if it was.
+
+        shards: the number of the new owner for each. One that does not belong to this node stays as it is.
+
+        Several nodes may do this at once without disturbing each other.
+        """
+        ...
+
     async def tell(self, node: int, message: bytes) -> None:
         """Send a message, which is UTF-8 text, to a node; it may be lost. Raises StoreUnavailable."""
         ...

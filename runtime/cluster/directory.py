@@ -156,15 +156,6 @@ class Directory:
             followers={**before.followers, **dict.fromkeys(names, self.me)},
         )
 
-    def passed_on(self, shards: Mapping[int, int]) -> Placement:
-        """Return the placement in which shards of this node belong to others."""
-        before = self.placement
-        owners = list(before.shards)
-        for shard, owner in shards.items():
-            assert owners[shard] == self.me, f"shard {shard} is not this node's to give away"
-            owners[shard] = owner
-        return replace(before, version=before.version + 1, shards=tuple(owners))
-
     def released(self, followers: Iterable[str]) -> Placement:
         """Return the placement in which followers of this node belong to nobody."""
         before = self.placement

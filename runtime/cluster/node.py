@@ -317,8 +317,11 @@ class ClusterNode(Component):
         while True:
             try:
                 given = {shard: owner for shard, owner in directory.misplaced().items() if shard in self._drained}
-                if not given or await self._placed(directory.passed_on(given)):
-                    break
+                if given:
+                    await self._store.pass_on(given)
+                    directory.read(await self._store.placement())
+                    self._hint()
+                break
             except Fenced:
                 return
             except Transient as error:

@@ -193,6 +193,31 @@ class ClusterStoreContract:
         expect((await one.placement()).shards[7], first)
 
     @with_logs
+    async def test_nodes_pass_shards_on_at_once(self, logs: ClusterLogs) -> None:
+        (one, first), (two, second), (three, third) = await _nodes(logs, "a", "b", "c")
+        await _place(one, shards=dict.fromkeys(range(10), first) | dict.fromkeys(range(10, 20), second), p=second)
+        before = (await three.placement()).version
+        for shard in range(10):
+            await asyncio.gather(one.pass_on({shard: third}), two.pass_on({shard + 10: third}))
+        found = await three.placement()
+        expect(found.shards, (third,) * 20 + (0,) * (len(found.shards) - 20))
+        expect((found.version, dict(found.followers)), (before + 20, {"p": second}))
+        expect(await three.place(replace(found, version=found.version)), False)
+
+    @with_logs
+    async def test_a_node_passes_on_only_its_own_shards(self, logs: ClusterLogs) -> None:
+        (one, first), (two, second) = await _nodes(logs, "a", "b")
+        await _place(one, shards={1: first, 2: second})
+        await one.pass_on({1: second, 2: first, 3: first})
+        expect((await one.placement()).shards[:4], (0, second, second, 0))
+        await logs.freeze(two)
+        await one.renew()
+        await one.fence(second)
+        with raises(Fenced):
+            await two.pass_on({1: first})
+        expect((await one.placement()).shards[1], second)
+
+    @with_logs
     async def test_only_the_owner_of_a_follower_saves_its_checkpoints(self, logs: ClusterLogs) -> None:
         (one, first), (two, second) = await _nodes(logs, "a", "b")
         await _place(one, p=first, q=second)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from actorium.store.errors import StoreInUse
 from actorium.store.postgresql.connections.sessions import Connection
 from actorium.store.postgresql.ownership import NEXT_WRITER, Ownership, fenced
-from actorium.store.shared import NODES_MAX, Member, Members, Placement
+from actorium.store.shared import NODES_MAX, SHARDS, Member, Members, Placement
 
 _HAS_SESSION = """EXISTS (
     SELECT FROM pg_stat_activity
@@ -69,6 +69,18 @@ put AS (
     ON CONFLICT (name) DO UPDATE SET owner = excluded.owner WHERE followers.owner <> excluded.owner
 )
 SELECT EXISTS (SELECT FROM me) AS is_member, EXISTS (SELECT FROM placed) AS is_placed"""
+
+# Who is second waits for the first and begins with what that one has written, so nobody has to try again.
+_PASS_ON = """
+WITH me AS (SELECT id FROM nodes WHERE id = $1 FOR KEY SHARE),
+placed AS (
+    UPDATE placement SET version = version + 1, shards = ARRAY (
+        SELECT CASE WHEN owner = $1 AND given <> 0 THEN given ELSE owner END
+        FROM unnest(shards, $2::bigint[]) WITH ORDINALITY AS each (owner, given, n) ORDER BY n
+    )
+    WHERE EXISTS (SELECT FROM me) RETURNING version
+)
+SELECT EXISTS (SELECT FROM placed)"""
 
 
 class Obstacle(NamedTuple):
@@ -159,6 +171,12 @@ async def place(connection: Connection, owned: Ownership, after: Placement) -> b
     if not row["is_member"]:
         raise fenced(owned.writer)
     return bool(row["is_placed"])
+
+
+async def pass_on(connection: Connection, owned: Ownership, shards: Mapping[int, int]) -> None:
+    """Give shards of a node to others; raise Fenced if the node is not a member."""
+    if not await connection.fetchval(_PASS_ON, owned.node, [shards.get(shard, 0) for shard in range(SHARDS)]):
+        raise fenced(owned.writer)
 
 
 async def _hold(connection: Connection, owned: Ownership) -> None:

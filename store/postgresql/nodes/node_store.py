@@ -114,6 +114,10 @@ class PostgreSQLNodeStore(PostgreSQLStore):
         owned = self._require_lease().require()
         return await self._as_node(self._placing, lambda c: membership.place(c, owned, after))
 
+    async def pass_on(self, shards: Mapping[int, int]) -> None:
+        owned = self._require_lease().require()
+        await self._as_node(self._placing, lambda c: membership.pass_on(c, owned, shards))
+
     async def tell(self, node: int, message: bytes) -> None:
         self._require_lease().require()
         messages = self._messages

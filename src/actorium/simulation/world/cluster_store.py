@@ -54,6 +54,11 @@ class SimulatedClusterStore(SimulatedSharedStore):
         await self._leave(fault)
         return is_placed
 
+    async def pass_on(self, shards: Mapping[int, int]) -> None:
+        fault = await self._knock([("save", "the placement")], lambda: self._cluster_log.pass_on(shards))
+        await self._cluster_log.pass_on(shards)
+        await self._leave(fault)
+
     async def tell(self, node: int, message: bytes) -> None:
         if self._process.is_dead:
             await self._hang()

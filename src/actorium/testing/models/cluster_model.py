@@ -12,6 +12,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from actorium.store.errors import Fenced, StoreInUse
 from actorium.store.event_store import SaveCheckpoint, SaveFailure
 from actorium.store.shared import NODES_MAX, Member, Members, Placement
@@ -100,6 +102,13 @@ class ClusterModel(SharedModel):
             return False
         self.current = after
         return True
+
+    def pass_on(self, by: int, shards: Mapping[int, int]) -> None:
+        """Give shards of a member to others."""
+        self._require_named(by)
+        before = self.current
+        owners = [shards.get(shard, by) if owner == by else owner for shard, owner in enumerate(before.shards)]
+        self.current = replace(before, version=before.version + 1, shards=tuple(owners))
 
     def leave(self, writer: int) -> None:
         if writer in self._members:
@@ -190,6 +199,9 @@ class ClusterModelStore(SharedModelStore):
 
     async def place(self, after: Placement) -> bool:
         return self._fenced_or(lambda me: self._cluster.place(me, after))
+
+    async def pass_on(self, shards: Mapping[int, int]) -> None:
+        self._fenced_or(lambda me: self._cluster.pass_on(me, shards))
 
     async def tell(self, node: int, message: bytes) -> None:
         self._require_open()
