@@ -209,6 +209,7 @@ class ClusterNode(Component):
         usual_s = self._store.lease_s / _RENEWALS_PER_LEASE
         loop = asyncio.get_running_loop()
         renew_at = loop.time() + usual_s
+        logged: set[type[BaseException]] = set()
         while True:
             if not self._has_work:
                 self._wake = loop.create_future()
@@ -219,11 +220,14 @@ class ClusterNode(Component):
                     await self._renew()
                     renew_at = loop.time() + usual_s
                 await self._arrange()
+                logged.clear()
             except Fenced:
                 self._was_fenced()
                 return
             except Transient as error:
-                log.warning("lease_not_renewed", node=self._cluster.node, error=error_text(error))
+                if type(error) not in logged:
+                    logged.add(type(error))
+                    log.warning("lease_not_renewed", node=self._cluster.node, error=error_text(error))
                 renew_at = min(renew_at, loop.time() + _LOOK_AGAIN_S)
             await asyncio.sleep(_LOOK_PAUSE_S)
 
@@ -367,15 +371,19 @@ class ClusterNode(Component):
     async def _watch(self) -> None:
         """Learn of the events that other nodes write, until cancelled."""
         log_tail, poll_s = self._log_tail, self._environment.settings.poll_s
+        logged: set[type[BaseException]] = set()
         while True:
             try:
                 log_tail.grew_to(await self._store.watch(log_tail.position, poll_s))
+                logged.clear()
                 if not log_tail.is_awaited:
                     await asyncio.sleep(_UNWATCHED_S)
             except Fenced:
                 return
             except Transient as error:
-                log.warning("log_not_watched", node=self._cluster.node, error=error_text(error))
+                if type(error) not in logged:
+                    logged.add(type(error))
+                    log.warning("log_not_watched", node=self._cluster.node, error=error_text(error))
                 await asyncio.sleep(_LOOK_AGAIN_S)
 
     # --- the other nodes ----------------------------------------------------------------------------------------------

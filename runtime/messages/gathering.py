@@ -73,6 +73,7 @@ class FrameSender:
 
     async def run(self) -> None:
         """Send frames until cancelled."""
+        logged: set[type[BaseException]] = set()
         while True:
             if not self._waiting:
                 self._is_sending = False
@@ -86,10 +87,14 @@ class FrameSender:
             self.messages += len(messages)
             try:
                 await self._send(frame_of(self._sender, messages))
+                if logged:
+                    logged.clear()
             except BaseException as raised:
                 let_through(raised)
                 self.lost += 1
-                log.warning("frame_lost", messages=len(messages), error=error_text(raised))
+                if type(raised) not in logged:
+                    logged.add(type(raised))
+                    log.warning("frame_lost", messages=len(messages), error=error_text(raised))
                 await asyncio.sleep(0)  # the messages behind it must not fail in a loop that never yields
 
     def _next(self) -> list[bytes]:

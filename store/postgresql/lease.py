@@ -99,6 +99,7 @@ class Lease:
 
     async def _renew_until_lost(self) -> None:
         pause_s = usual_s = self._lease_s / _RENEWALS_PER_LEASE
+        logged: set[type[BaseException]] = set()
         while self.owned is not None:
             try:
                 async with asyncio.timeout(pause_s):
@@ -109,11 +110,14 @@ class Lease:
             try:
                 kept = await self._session.run(self._renew)
                 pause_s = usual_s
+                logged.clear()
             except Fenced as reason:
                 self.lose(reason)
                 return
             except Exception as error:
-                log.warning("store.lease_not_renewed", place=self._place, error=error_text(error))
+                if type(error) not in logged:
+                    logged.add(type(error))
+                    log.warning("store.lease_not_renewed", place=self._place, error=error_text(error))
                 self._is_due.clear()  # it was this attempt that closed the connection
                 pause_s = min(_LOOK_AGAIN_S, usual_s)
                 continue

@@ -43,6 +43,7 @@ async def until_known(
     loop = asyncio.get_running_loop()
     ends_s = loop.time() + patience_s
     pause_s = _FIRST_PAUSE_S
+    logged: set[type[BaseException]] = set()
     while True:
         try:
             return await attempt()
@@ -58,6 +59,8 @@ async def until_known(
                         "again with the same command_id"
                     ) from error
                 raise unavailable(error, what) from error
-            log.warning("store.server_away", what=what, in_doubt=is_in_doubt(), error=error_text(error))
+            if type(error) not in logged:
+                logged.add(type(error))
+                log.warning("store.server_away", what=what, in_doubt=is_in_doubt(), error=error_text(error))
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

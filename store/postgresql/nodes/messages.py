@@ -56,6 +56,7 @@ class Messages:
         self._listening = asyncio.get_running_loop().create_task(self._listen_again(listen, missed))
 
     async def _listen_again(self, listen: Callable[[Connection], Awaitable[None]], missed: Callable[[], None]) -> None:
+        logged: set[type[BaseException]] = set()
         while True:
             await self._lost.wait()
             self._lost.clear()
@@ -63,8 +64,11 @@ class Messages:
             try:
                 await self._hearing.run(listen)
                 missed()
+                logged.clear()
             except Exception as error:
-                log.warning("store.messages_not_heard", error=error_text(error))
+                if type(error) not in logged:
+                    logged.add(type(error))
+                    log.warning("store.messages_not_heard", error=error_text(error))
                 self._lost.set()
                 await asyncio.sleep(_LISTEN_AGAIN_S)
 

@@ -3,11 +3,12 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 from support.postgres import run_sql, schema_of, with_options
 from support.transfers import Account, Deposit, Open
 
 from actorium import Runtime
-from actorium.errors import AlreadyExists
+from actorium.errors import AlreadyExists, CommandTimeout
 from actorium.store.errors import Fenced, StoreUnavailable
 from actorium.store.postgresql import PostgreSQLStore
 from actorium.store.postgresql.lease import Lease
@@ -120,3 +121,23 @@ async def test_a_lease_is_counted_from_before_its_renewal_was_sent(url: str) -> 
         await second.close()
         proxy.release()
         await store.close()
+
+
+@pytest.mark.asyncio
+async def test_an_outage_of_the_server_is_logged_once_for_each_error(url: str) -> None:
+    async with proxy_before(url) as (proxy, through):
+        runtime = Runtime([Account], store=with_options(through, lease_s="30"))
+        await runtime.start()
+        await runtime.send(Open("alice"))
+        for _ in range(2):
+            with capture_logs() as lines:
+                proxy.cut()
+                with pytest.raises(CommandTimeout):
+                    await runtime.send(Deposit("alice", 5), timeout_s=1)  # a hundred attempts, or so, without a pause
+            for event in ("store.server_away", "store.lease_not_renewed"):
+                said = [line["error"].partition(":")[0] for line in lines if line["event"] == event]
+                assert said
+                assert len(said) == len(set(said)), said
+            proxy.mend()
+            await runtime.send(Deposit("alice", 5))
+        await runtime.stop()
