@@ -87,3 +87,7 @@ class FollowerElsewhere(Unavailable):
     def of(cls, processor: str) -> FollowerElsewhere:
         """Return the error for a processor with this name."""
         return cls(f"{processor} runs on another node: ask that one, see `actorium nodes`")
+
+
+class NewerCodeNeeded(Unavailable):
+    """A stream holds events that newer code wrote, and this node of the cluster cannot read them; another one can."""

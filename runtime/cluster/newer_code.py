@@ -51,5 +51,8 @@ class NewerCode:
 
     def read_elsewhere(self, shard: int, unknown: UnknownEventType) -> bool:
         """Hand over a shard with an event that newer code wrote; return False for one that was there at the start."""
-        event_type = unknown.event_type
-        return all(event_type != name for name, _ in self._lost) and self.give_away(shard, event_type)
+        return self.wrote(unknown) and self.give_away(shard, unknown.event_type)
+
+    def wrote(self, unknown: UnknownEventType) -> bool:
+        """Return whether newer code wrote an event that cannot be read; False for one that was there at the start."""
+        return all(unknown.event_type != name for name, _ in self._lost)

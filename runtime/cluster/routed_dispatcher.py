@@ -16,6 +16,7 @@ import msgspec
 from actorium.actors.actor import Actor
 from actorium.actors.commands import Ack, Command, checked_id
 from actorium.actors.envelope import Envelope
+from actorium.actors.errors import HydrationFailed
 from actorium.actors.kind import ActorKind
 from actorium.actors.status import Status
 from actorium.runtime.cluster.directory import Directory
@@ -24,6 +25,7 @@ from actorium.runtime.cluster.shards import shard_of
 from actorium.runtime.commands.answer_batch import Answer, Take
 from actorium.runtime.commands.dispatcher import Dispatcher, check_headers, time_out
 from actorium.runtime.commands.observed import ObservedDispatcher
+from actorium.runtime.errors import NewerCodeNeeded
 from actorium.store.errors import ActoriumError, UnknownEventType
 from actorium.store.raised import let_through
 
@@ -48,13 +50,15 @@ class RoutedDispatcher(Dispatcher):
     """A dispatcher that knows which streams belong to this node.
 
     Attributes set by the node, before the first command: `directory`, `remote`, `fold`, which returns the state of an
-    actor as the log has it, and `give_away`, which hands over a shard that holds an event of newer code.
+    actor as the log has it, `give_away`, which hands over a shard that holds an event of newer code, and
+    `is_of_newer_code`, which recognises such an event.
     """
 
     directory: Directory
     remote: RemoteCommands
     fold: Callable[[ActorKind[Actor], str], Coroutine[Any, Any, Any]]
     give_away: Callable[[int, UnknownEventType], bool]
+    is_of_newer_code: Callable[[UnknownEventType], bool]
 
     def __init__(self, *wanted: Any, **more: Any) -> None:
         super().__init__(*wanted, **more)
@@ -152,6 +156,14 @@ class RoutedDispatcher(Dispatcher):
         try:
             async with asyncio.timeout(envelope.timeout_s):
                 return await self.fold(kind, envelope.to)
+        except HydrationFailed as error:
+            unknown = error.__cause__
+            if not (isinstance(unknown, UnknownEventType) and self.is_of_newer_code(unknown)):
+                raise
+            raise NewerCodeNeeded(
+                f"{unknown.stream} holds events of newer code ({unknown.event_type} at version {unknown.version}), "
+                "which this node cannot read: ask a node with that code, or deploy it here"
+            ) from error
         except TimeoutError:
             future = envelope.future = self._loop.create_future()
             time_out(envelope)

@@ -9,7 +9,7 @@
     ├── HandlerFailed        fix a handler            CommandFailed, QueryFailed, StatementFailed
     ├── Transient            send again later, with the same command_id
     │   ├── Unavailable      nothing was done         Overloaded, StoreUnavailable, StoreInUse (Fenced), RuntimeClosed,
-    │   │                                             ServiceUnavailable, FollowerElsewhere
+    │   │                                             ServiceUnavailable, FollowerElsewhere, NewerCodeNeeded
     │   └── OutcomeUnknown   may have happened        CommandTimeout, CommitUnknown, StoreHangs, QueryTimeout,
     │                                                 EventParked, SagaTimeout
     └── DamagedLog           stop and look            UnreadableEvent (CorruptEvent, VersionGap, UnknownEventType,
@@ -32,6 +32,7 @@ from actorium.runtime.errors import (
     CommandTimeout,
     EventParked,
     FollowerElsewhere,
+    NewerCodeNeeded,
     Overloaded,
     QueryFailed,
     QueryTimeout,
@@ -93,6 +94,7 @@ __all__ = [
     "HydrationFailed",
     "InvalidCommand",
     "LostRace",
+    "NewerCodeNeeded",
     "NotAllowed",
     "NotFound",
     "OutcomeUnknown",

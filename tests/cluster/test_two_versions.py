@@ -9,6 +9,7 @@ from support.versions import one, two
 from support.virtual_time import virtual
 
 from actorium import Runtime
+from actorium.cluster import NewerCodeNeeded
 
 IDS = [f"s{n}" for n in range(40)]
 
@@ -75,6 +76,20 @@ async def test_shards_stay_with_the_newer_code_once_it_has_them() -> None:
         await put(group["b"])
         assert group.served("d") >= served
         assert parked(group) == 0
+
+
+@virtual
+async def test_a_node_with_old_code_says_that_it_cannot_read_what_newer_code_wrote() -> None:
+    async with nodes("a", "b", parts=one.PARTS) as group:
+        await put(group["a"])
+        await group.start("c", two.PARTS)
+        await put_with_notes(group["c"])
+        assert (await group["c"].get(two.Stock, "s0")).level == 10
+        for old in "ab":
+            with pytest.raises(
+                NewerCodeNeeded, match=r"^Stock<s0> holds events of newer code \(Stocked at version 2\)"
+            ):
+                await group[old].get(one.Stock, "s0")
 
 
 @virtual
