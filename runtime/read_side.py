@@ -12,7 +12,7 @@ import anyio.abc
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import checked_id
 from actorium.runtime.arguments import checked_count, checked_event_classes, checked_timeout_s
-from actorium.runtime.cluster.followers import Followers, PlacedFollower, ProcessorFollower
+from actorium.runtime.cluster.followers import FirstStart, Followers, PlacedFollower, ProcessorFollower
 from actorium.runtime.commands.read_only import refuse_to_write
 from actorium.runtime.component import BackgroundTask, Component
 from actorium.runtime.environment import RuntimeEnvironment
@@ -160,10 +160,17 @@ class ReadSide(Component):
         """Remove the processor of a handler, which has ended."""
         self._processors.pop(handler, None)
 
-    def place(self, processor: Processor, look: Callable[[], Any] | None = None) -> bool:
-        """Have a processor run on one node at a time; return False if this runtime is not a node of a cluster."""
+    def place(
+        self, processor: Processor, look: Callable[[], Any] | None = None, *, start: FirstStart | None = None
+    ) -> bool:
+        """Have a processor run on one node at a time; return False if this runtime is not a node of a cluster.
+
+        start: stores where it begins, for one that may begin at the end of the log.
+        """
         if self._placed is None:
             return False
+        if start is not None:
+            self._placed.first_starts.add(processor.name, start)
         log_tail, poll_s = self.log_reader.log_tail, self._settings.poll_s
         self._placed.add(ProcessorFollower(processor, log_tail, look, poll_s=poll_s))
         self._on_one_node.append(processor)
@@ -289,7 +296,7 @@ class ReadSide(Component):
         self.followers[name] = processor = self._processor(reaction.name, work, delivery, checkpoint, reaction.hold_s)
         self.add(reaction.handler.method, processor)
         self._reactions.append(processor)
-        self.place(processor)
+        self.place(processor, start=FirstStart(work.is_new, work.prepare))
 
     def _add_outlet(self, outlet: Outlet) -> None:
         name = f"outlet {outlet.name}"
@@ -308,7 +315,7 @@ class ReadSide(Component):
         self.followers[name] = processor = self._processor(outlet.name, work, work, checkpoint, outlet.hold_s)
         self.add(outlet, processor)
         self._outlets.append(processor)
-        self.place(processor)
+        self.place(processor, start=FirstStart(start_position.is_new, start_position.save_if_new))
 
     def concurrent_delivery(self, work: React, checkpoint: Checkpoint, retry: Retry) -> ConcurrentDelivery:
         """Return a delivery of events to a slow handler, observed if instruments want that."""

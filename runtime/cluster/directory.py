@@ -156,6 +156,12 @@ class Directory:
             followers={**before.followers, **dict.fromkeys(names, self.me)},
         )
 
+    def given(self, followers: Iterable[str]) -> Placement:
+        """Return the placement in which this node has followers that no node owns."""
+        before = self.placement
+        owners = {**before.followers, **dict.fromkeys(followers, self.me)}
+        return replace(before, version=before.version + 1, followers=owners)
+
     def released(self, followers: Iterable[str]) -> Placement:
         """Return the placement in which followers of this node belong to nobody."""
         before = self.placement

@@ -12,8 +12,8 @@ Invariants, true between any two awaits:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, NamedTuple, Protocol
 
 import anyio
 import anyio.abc
@@ -28,6 +28,7 @@ from actorium.runtime.waits import end, ended
 from actorium.store.event_store import SaveCheckpoint
 from actorium.store.log import logger
 from actorium.store.raised import error_text, let_through
+from actorium.store.shared import ClusterStore
 
 log = logger("actorium.runtime")
 
@@ -53,6 +54,7 @@ class Placing(Protocol):
     """What this needs from the node."""
 
     directory: Directory
+    first_starts: FirstStarts
     newer_code: NewerCode
     is_fenced: bool
 
@@ -69,6 +71,66 @@ class Placing(Protocol):
         """Tell the other nodes that this one is stopping, so that they take what it gives up."""
 
 
+class FirstStart(NamedTuple):
+    """What stores where a follower begins.
+
+    is_new: whether that is not stored yet. save: stores it.
+    """
+
+    is_new: Callable[[], Awaitable[bool]]
+    save: Callable[[], Awaitable[Any]]
+
+
+class FirstStarts(Component):
+    """Stores where followers begin that are new to the log, before this node accepts commands.
+
+    Otherwise a crash after the first commands could let a follower begin behind them. When several nodes start at
+    once, only the one that owns a follower stores where it begins; the others wait for it, or for its end.
+    """
+
+    def __init__(self, store: ClusterStore, directory: Directory) -> None:
+        self._store = store
+        self._directory = directory
+        self._starts: dict[str, FirstStart] = {}
+
+    def add(self, follower: str, start: FirstStart) -> None:
+        """Add a follower before the start."""
+        self._starts[follower] = start
+
+    async def start(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Return when it is stored where each follower begins; raise the errors of the store."""
+        while new := await self._new(self._starts):
+            mine = await self._taken(new)
+            for name in await self._new(mine):  # another node may have stored it meanwhile
+                await self._starts[name].save()
+            if mine:
+                await self._release(mine)
+            else:
+                await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _new(self, names: Collection[str]) -> list[str]:
+        return [name for name in names if await self._starts[name].is_new()]
+
+    async def _taken(self, names: Collection[str]) -> list[str]:
+        """Take the followers among these that no node owns, and return them."""
+        members = await self._store.renew(is_passive=True)
+        for one in members.nodes:
+            if one.number != self._directory.me and not one.has_lease:
+                await self._store.fence(one.number)
+        self._directory.saw(members)
+        self._directory.read(await self._store.placement())
+        if not self._directory.knows_owners:
+            return []
+        free = [name for name in names if self._directory.follower_owner(name) == 0]
+        return free if free and await self._store.place(self._directory.given(free)) else []
+
+    async def _release(self, names: Collection[str]) -> None:
+        is_released = False
+        while not is_released:
+            self._directory.read(await self._store.placement())
+            is_released = await self._store.place(self._directory.released(names))
+
+
 class Followers(Component):
     """The followers of one runtime that run on one node at a time.
 
@@ -77,6 +139,7 @@ class Followers(Component):
 
     def __init__(self, node: Placing, save: Save) -> None:
         self._node = node
+        self.first_starts = node.first_starts
         self._directory = node.directory
         self.is_newer = node.newer_code.is_newer
         self._save = save

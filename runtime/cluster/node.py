@@ -26,7 +26,7 @@ from actorium.runtime.cluster.cluster import Cluster, bus_of
 from actorium.runtime.cluster.command_wire import CommandForm, CommandWire
 from actorium.runtime.cluster.description import NodeDescription
 from actorium.runtime.cluster.directory import Directory
-from actorium.runtime.cluster.followers import Followers
+from actorium.runtime.cluster.followers import FirstStarts, Followers
 from actorium.runtime.cluster.frame_senders import FrameSenders
 from actorium.runtime.cluster.handover import SHARDS_AT_ONCE, Handover
 from actorium.runtime.cluster.newer_code import NewerCode
@@ -83,6 +83,7 @@ class ClusterNode(Component):
         self._store: ClusterStore = store
         self._environment = environment
         self.directory = Directory()
+        self.first_starts = FirstStarts(store, self.directory)
         self._message_bytes_max = 2 * environment.settings.max_payload_bytes + _MESSAGE_OVERHEAD_BYTES
         self._bus = bus_of(cluster)
         self._address = environment.source.new_id() if self._bus is not None else ""
@@ -305,11 +306,11 @@ class ClusterNode(Component):
             self.directory.begin(one for one in wanted if mine[one] == self.directory.me and one not in self._drained)
 
     async def _hand_over_when_needed(self) -> None:
-        """Hand over the shards that other nodes should have, some at a time, until cancelled."""
+        """Hand over the shards that other nodes should have, some at a time, until fenced or cancelled."""
         while True:
             await self._handing_over.wait()
             self._handing_over.clear()
-            while misplaced := sorted(self.directory.misplaced()):
+            while not self.is_fenced and (misplaced := sorted(self.directory.misplaced())):
                 await self._hand_over(misplaced[:SHARDS_AT_ONCE])
             if self.directory.is_leaving:
                 self._has_handed_over.set()
@@ -327,6 +328,7 @@ class ClusterNode(Component):
                     self._hint()
                 break
             except Fenced:
+                self._was_fenced()
                 return
             except Transient as error:
                 log.warning("handover_waits", node=self._cluster.node, shards=len(shards), error=error_text(error))

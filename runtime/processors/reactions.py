@@ -155,6 +155,10 @@ class ReactionWork:
         with effect(key if recorded.position > self._derives_after else ""), inheriting:
             await self._reaction.call(recorded, key)
 
+    async def is_new(self) -> bool:
+        """Return whether the reaction is new to this log: it is not stored which events are a replay."""
+        return await self._store.load_checkpoint(self._replay_name) == 0
+
     async def prepare(self) -> None:
         """Find where to continue; for a reaction that is new to this log, existing events are a replay."""
         await self._checkpoint.load()

@@ -128,6 +128,10 @@ class Router:
             timeout_s=self._timeout_s,
         )
 
+    async def is_new(self) -> bool:
+        """Return whether the saga class is new to the log: it is not stored where its router begins."""
+        return await self._start_position.is_new()
+
     async def save_start(self) -> None:
         """Save where the router begins and from where its ids are derived, if this is not stored yet.
 

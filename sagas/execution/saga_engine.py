@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,6 +17,7 @@ from actorium.actors.envelope import Envelope
 from actorium.actors.errors import AlreadyExists, CommandConflict, NotFound
 from actorium.actors.fingerprint import NOT_DONE
 from actorium.actors.kind import ActorKind
+from actorium.runtime.cluster.followers import FirstStart
 from actorium.runtime.commands.derived_ids import derived_id, known_command_id
 from actorium.runtime.component import Component
 from actorium.runtime.engine import Engine
@@ -115,10 +116,10 @@ class SagaEngine(Component):
         self._is_carried_out_here = not reads.is_on_nodes
         self._tasks: anyio.abc.TaskGroup | None = None
         self._is_following = False
-        self._starts: list[Callable[[], Awaitable[None]]] = []
+        self._starts: dict[type[Saga], FirstStart] = {}
         self._routers = {saga: self._router(saga, settings) for saga in streams}
         for saga, router in self._routers.items():
-            if reads.place(router):
+            if reads.place(router, start=self._starts[saga]):
                 reads.add(saga, router)
         reads.place_follower(AgendaFollower(self._begin_here, self._end_here))
 
@@ -147,7 +148,7 @@ class SagaEngine(Component):
         start_position = StartPosition(checkpoint, self._store, new_after)
         log_tail = self._reads.log_reader.log_tail
         router = Router(definition, checkpoint, start_position, self._services, lambda: log_tail.position)
-        self._starts.append(router.save_start)
+        self._starts[saga] = FirstStart(router.is_new, router.save_start)
         delivery = self._reads.concurrent_delivery(router, checkpoint, settings.handler_retry)
         return Processor(
             router,
@@ -183,8 +184,8 @@ class SagaEngine(Component):
         await self._follow()
         await self._current.agenda.save()
         await refuse_lost_sagas(self._store, (saga.__definition__ for saga in self._streams), self._unreadable_types)
-        for save_start in self._starts:
-            await save_start()
+        for start in self._starts.values():
+            await start.save()
         for saga, router in self._routers.items():
             self._reads.add(saga, router)
             self._reads.log_reader.log_tail.follow(router)

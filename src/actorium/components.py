@@ -62,14 +62,14 @@ class Components(NamedTuple):
 
         The cases of corrections say what the followers of the log skip, and which of them wait. The read side prepares
         its tables through the engine's writer. Sagas need everything that is recorded, so they wait for it before
-        commands are accepted. Except on a node, what is new to the log saves by then where it begins: a crash after the
-        first command must not let it begin later. Reactions and saga intents send commands, also to other services, so
-        the link to those comes before them.
+        commands are accepted. What is new to the log saves by then where it begins: a crash after the first command
+        must not let it begin later. On a node, that comes first, because other nodes can send it commands. Reactions
+        and saga intents send commands, also to other services, so the link to those comes before them.
         """
         if self.watch is not None:
             return Assembly(self.engine, followers=[BackgroundTask(self.watch.run), self.cases, self.reads], senders=[])
         if self.node is not None and self.placed is not None:
-            followers = [self.node, self.cases, self.reads, self.sagas]
+            followers = [self.node.first_starts, self.node, self.cases, self.reads, self.sagas]
             return Assembly(self.engine, followers=followers, senders=[*self.services, self.placed])
         senders = [*self.services, *self.reads.reactions, BackgroundTask(self.sagas.run), self.schedules]
         followers = [self.cases, self.reads, self.sagas, *self.chain]

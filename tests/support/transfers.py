@@ -26,6 +26,7 @@ from actorium import (
     starts,
     step,
 )
+from actorium.cluster import Cluster
 from actorium.testing import LoopSource
 from actorium.types import SagaView
 
@@ -183,6 +184,7 @@ def runtime_of(
     seed: int = 0,
     middleware: Sequence[Middleware] = (),
     instruments: Sequence[Instrument] = (),
+    cluster: Cluster | None = None,
 ) -> Runtime:
     """Return a runtime with accounts and the desk, whose clock is the loop's; each run on a log has its own seed."""
     parts = (Account, Desk, *parts)
@@ -193,6 +195,7 @@ def runtime_of(
         source=LoopSource(seed),
         middleware=middleware,
         instruments=instruments,
+        cluster=cluster,
     )
 
 

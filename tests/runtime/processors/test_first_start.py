@@ -5,22 +5,32 @@ process dies there.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+from zlib import crc32
 
 import pytest
 from support.crashing import CrashingStore
 from support.shop_parts import Customer, CustomerOpened, OpenCustomer, Order
 from support.stores import whole_log
-from support.transfers import Ask, TransferRequested, runtime_of
+from support.transfers import Ask, Desk, TransferRequested, runtime_of
 from support.virtual_time import run_virtual
 
 from actorium import EventStore, Outlet, RecordedEvent, Runtime, Saga, react, starts
+from actorium.cluster import Cluster
+from actorium.errors import CommitUnknown, Fenced, RuntimeClosed, StoreInUse
 from actorium.runtime.bus.buses.memory import MemoryBus
 from actorium.services import RemoteService, Service
-from actorium.store.event_store import SaveCheckpoint, SaveFailure
+from actorium.store.event_store import AppendBatch, Appended, SaveCheckpoint, SaveFailure
 from actorium.store.memory import MemoryStore
+from actorium.store.shared import Placement
+from actorium.testing import LoopSource
+from actorium.testing.models.cluster_model import ClusterModel, ClusterModelStore
 from actorium.types import CloudEvent
+
+R = TypeVar("R")
+W = TypeVar("W")
 
 
 class SinceNow(Saga):
@@ -51,7 +61,7 @@ class FirstStart:
         self.noted: set[str] = set()
         self.published: set[str] = set()
 
-    def runtime(self, store: EventStore, seed: int) -> Runtime:
+    def runtime(self, store: EventStore, seed: int, **options: Any) -> Runtime:
         @react(on_replay="skip")
         async def note(event: TransferRequested, recorded: RecordedEvent[TransferRequested]) -> None:
             self.noted.add(recorded.stream_id)
@@ -61,7 +71,11 @@ class FirstStart:
 
         outlet = Outlet("post", types=[TransferRequested], sink=publish, source="/desks", start="now")
         parts = {"now": SinceNow, "beginning": SinceBeginning, "reaction": note, "outlet": outlet}
-        return runtime_of(*(parts[name] for name in self.followers), store=store, seed=seed)
+        return runtime_of(*(parts[name] for name in self.followers), store=store, seed=seed, **options)
+
+    def node(self, name: str, store: ClusterModelStore) -> Runtime:
+        """Return a node of a cluster with the followers."""
+        return self.runtime(store, crc32(name.encode()), cluster=Cluster(node=name))
 
     async def given(self, runtime: Runtime) -> dict[str, set[str]]:
         """Return the ids of the sagas that were started, and of the desks whose events the others were given."""
@@ -120,6 +134,99 @@ def test_a_crash_at_any_commit_of_the_first_start_loses_no_event(followers: Sequ
     for at in range(1, commits + 1):
         for after in (False, True):
             run_virtual(die_and_start_again(followers, at, after=after))
+
+
+class DyingNode(ClusterModelStore):
+    """The node that uses it is killed and fenced at write number `at` (from 1): before it, or right after."""
+
+    def __init__(self, model: ClusterModel, at: int = 0, *, after: bool = False) -> None:
+        super().__init__(model)
+        self._at = at
+        self._after = after
+        self.commits = 0
+
+    async def append(self, batch: AppendBatch) -> Appended:
+        return await self._write(super().append, batch)
+
+    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
+        await asyncio.sleep(0.5)
+        return await self._write(super().save, checkpoints)
+
+    async def place(self, after: Placement) -> bool:
+        return await self._write(super().place, after)
+
+    async def pass_on(self, shards: Mapping[int, int]) -> None:
+        await self._write(super().pass_on, shards)
+
+    async def _write(self, write: Callable[[W], Awaitable[R]], what: W) -> R:
+        self.commits += 1
+        if self.commits == self._at:
+            if self._after:
+                await write(what)
+            assert self.writer is not None
+            self._cluster.end_session(self.writer)
+            self._cluster._remove(self.writer)
+            _ignore_the_dead()
+        return await write(what)
+
+
+def _ignore_the_dead() -> None:
+    """Accept that nobody sees the errors of a process that was killed."""
+    loop = asyncio.get_running_loop()
+    others = loop.get_exception_handler()
+
+    def unless_it_is_dead(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), Fenced) and others is not None:
+            others(loop, context)
+
+    loop.set_exception_handler(unless_it_is_dead)
+
+
+async def die_as_a_node_and_start_others(at: int, *, after: bool, together: bool) -> int:
+    """Let a node die at a commit of its first start; check what another one finds; return the first's commits."""
+    model, first = ClusterModel(asyncio.get_running_loop().time), FirstStart("now", "beginning", "reaction", "outlet")
+    early = Runtime([Desk], store=ClusterModelStore(model), cluster=Cluster(node="early"), source=LoopSource(1))
+    async with early:
+        await early.send(Ask("earlier", "", ""))
+    store = DyingNode(model, at, after=after)
+    dying, other = first.node("dying", store), first.node("other", ClusterModelStore(model))
+
+    async def use(node: Runtime, name: str) -> None:
+        await node.start()
+        for number in range(3):
+            await node.send(Ask(f"{name}-{number}", "", ""), command_id=f"ask {name} {number}")
+            await asyncio.sleep(0.7)
+
+    async def use_until_it_dies() -> None:
+        with suppress(StoreInUse, CommitUnknown, RuntimeClosed):
+            await use(dying, "dying")
+        await dying.stop()
+
+    if together:
+        await asyncio.gather(use_until_it_dies(), use(other, "other"))
+    else:
+        await use_until_it_dies()
+        await use(other, "other")
+    await asyncio.sleep(20)
+    given = await first.given(other)
+    recorded = {one.stream.id for one in await whole_log(other.store) if one.stream.type == "Desk"}
+    await other.stop()
+    later = recorded - {"earlier"}
+    assert later >= {"other-0", "other-1", "other-2"}
+    started, since_beginning = given.pop("now"), given.pop("beginning")
+    assert started == {f"Desk/{id}/1" for id in later}
+    assert since_beginning == {f"Desk/{id}/1" for id in recorded}
+    assert given == {"reaction": later, "outlet": later}
+    return store.commits
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one after the other", "two at once"])
+def test_a_crash_of_a_node_at_any_commit_of_the_first_start_loses_no_event(together: bool) -> None:
+    commits = run_virtual(die_as_a_node_and_start_others(0, after=False, together=together))
+    assert commits >= 12
+    for at in range(1, commits + 1):
+        for after in (False, True):
+            run_virtual(die_as_a_node_and_start_others(at, after=after, together=together))
 
 
 async def die_and_take_in_again(at: int, *, after: bool) -> int:
