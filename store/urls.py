@@ -34,10 +34,9 @@ def open_store(store: str | EventStore) -> EventStore:
     if not isinstance(store, str):
         if callable(getattr(store, "append", None)) and callable(getattr(store, "save", None)):
             return store
-        advice = f"; for a file write f'sqlite:///{{path}}', here {f'sqlite:///{store}'!r}"
+        advice = _for_a_file(f"{store}") if isinstance(store, os.PathLike) else ""
         raise ConfigurationError(
-            f"store={store!r} is neither a URL nor an EventStore; URLs are "
-            f"{', '.join(_SHAPES)}{advice if isinstance(store, os.PathLike) else ''}"
+            f"store={store!r} is neither a URL nor an EventStore; URLs are {', '.join(_SHAPES)}{advice}"
         )
     if any(character < " " or character == "\x7f" for character in store):
         raise ConfigurationError(
@@ -47,7 +46,8 @@ def open_store(store: str | EventStore) -> EventStore:
     store = _shown(store)
     make = _SCHEMES.get(scheme.lower()) if separator else None
     if make is None:
-        raise ConfigurationError(f"store {store!r} has no known scheme; URLs are {', '.join(_SHAPES)}")
+        advice = "" if separator or not store else _for_a_file(store)
+        raise ConfigurationError(f"store {store!r} has no known scheme; URLs are {', '.join(_SHAPES)}{advice}")
     place, _, query = rest.partition("?")
     options: dict[str, str] = {}
     for name, text in parse_qsl(query, keep_blank_values=True):
@@ -55,6 +55,10 @@ def open_store(store: str | EventStore) -> EventStore:
             raise ConfigurationError(f"store {store!r}: {name} is given twice")
         options[name] = text
     return make(store, place, options)
+
+
+def _for_a_file(path: str) -> str:
+    return f"; for the file {path!r} write {f'sqlite:///{path}'!r}"
 
 
 def _shown(url: str) -> str:

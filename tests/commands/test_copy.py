@@ -117,3 +117,10 @@ async def test_another_log_is_not_overwritten(
     assert "there is no log: sqlite" in err
     code, _, err = await asyncio.to_thread(output, capsys, "copy", source, with_options(database, shema="x"))
     assert code == 2
+
+
+def test_a_log_is_not_copied_to_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = f"sqlite:///{tmp_path}/log.db"
+    code, _, err = output(capsys, "copy", log, log)
+    assert code == 2
+    assert "cannot be copied to itself: give the URL of another log" in " ".join(err.split())

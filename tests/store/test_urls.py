@@ -62,7 +62,7 @@ def test_a_value_that_is_neither_a_url_nor_a_store_is_refused(store: Any) -> Non
 
 
 def test_an_error_for_a_path_shows_its_url() -> None:
-    with pytest.raises(ConfigurationError, match=r"here 'sqlite:///some/bank\.db'"):
+    with pytest.raises(ConfigurationError, match=r"write 'sqlite:///some/bank\.db'"):
         open_store(Path("some/bank.db"))  # type: ignore[arg-type]
 
 
@@ -83,7 +83,8 @@ async def test_options_reach_the_database(tmp_path: Path) -> None:
     ("url", "words"),
     [
         ("mysql://host/bank", "no known scheme; URLs are memory://, sqlite:///relative.db, sqlite:////absolute.db"),
-        ("bank.db", "no known scheme"),
+        ("bank.db", "for the file 'bank.db' write 'sqlite:///bank.db'"),
+        ("/data/bank.db", "; for the file '/data/bank.db' write 'sqlite:////data/bank.db'"),
         ("", "no known scheme"),
         ("sqlite://bank.db", "names no file; write three slashes"),
         ("sqlite:bank.db", "no known scheme"),

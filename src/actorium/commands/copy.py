@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from actorium.commands.problem import WrongUse
 from actorium.commands.screen import Screen
 from actorium.copying import compare, copy_events, copy_tables
 from actorium.store.errors import ConfigurationError
@@ -28,6 +29,8 @@ def copy(source: str, target: str, /) -> None:
     """
     screen = Screen()
     stores = open_store(source), open_store(target)
+    if stores[0].describe() == stores[1].describe():
+        raise WrongUse(f"{stores[0].describe()} cannot be copied to itself: give the URL of another log as the copy")
     end = asyncio.run(_copy(screen, *stores))
     screen.say(f"{counted(end, 'event')} copied and compared: {stores[1].describe()}")
 
