@@ -2,8 +2,9 @@
 
 It runs as `python -m actorium.examples.bank.faults.load <url>`. The URL says `standby=wait`, so it first waits
 until no other process holds the log. Work is numbered; the number decides what it is. On standard output it writes
-`serves`, then `ack <command id> <position>` for each acknowledgement, unbuffered, and `fenced` if another process has
-taken the log over. It reads the number of its first piece of work from standard input when it serves.
+`starts` before it waits and `serves` afterwards, then `ack <command id> <position>` for each acknowledgement,
+unbuffered, and `fenced` if another process has taken the log over. It reads the number of its first piece of work from
+standard input when it serves.
 """
 
 from __future__ import annotations
@@ -105,6 +106,7 @@ async def _call(runtime: Runtime, numbers: Iterator[int]) -> None:
 
 async def _main(url: str) -> None:
     runtime = Runtime(PARTS, store=url)
+    say("starts")
     await runtime.start()
     say("serves")
     numbers = itertools.count(int(await asyncio.to_thread(sys.stdin.readline)))

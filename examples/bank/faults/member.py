@@ -31,6 +31,7 @@ class Member:
     ) -> None:
         self.name = name
         self._program = program
+        self.starts = asyncio.Event()
         self.serves = asyncio.Event()
         self.was_fenced = False
         self.wrong: list[str] = []
@@ -64,6 +65,8 @@ class Member:
             match word:
                 case "ack":
                     self._on_ack(rest)
+                case "starts":
+                    self.starts.set()
                 case "serves":
                     self.serves.set()
                     self.order(self._on_serving(self))
@@ -89,12 +92,19 @@ class Member:
 
     async def served_or_ended(self, within_s: float) -> None:
         """Return when the process serves or is gone; raise TimeoutError if neither happens."""
+        await self._reached(self.serves, "serve", within_s)
+
+    async def started_or_ended(self, within_s: float) -> None:
+        """Return when the process waits for the log or is gone; raise TimeoutError if neither happens."""
+        await self._reached(self.starts, "start", within_s)
+
+    async def _reached(self, event: asyncio.Event, what: str, within_s: float) -> None:
         assert self._reading is not None
-        serving = asyncio.create_task(self.serves.wait())
-        done, _ = await asyncio.wait([serving, self._reading], timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-        serving.cancel()
+        reaching = asyncio.create_task(event.wait())
+        done, _ = await asyncio.wait([reaching, self._reading], timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        reaching.cancel()
         if not done:
-            raise TimeoutError(f"{self.name} did not serve within {within_s:.0f} s")
+            raise TimeoutError(f"{self.name} did not {what} within {within_s:.0f} s")
 
     async def ended(self) -> None:
         """Return when the process is gone; raise TimeoutError if it does not end."""
