@@ -2,6 +2,9 @@
 
 `python -m actorium.benchmarks.nodes [--share 0.2] [--seconds 10] [--callers 64]`; it needs root, for the limits, and
 starts a PostgreSQL server, which is not limited.
+
+The callers are in the nodes, so their share pays for them as well. They send first to accounts of their own node, as
+clients that know the owner do, and then to accounts of any node: with four nodes, three of four such commands travel.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from actorium.testing.postgresql.server import PostgresServer, own_server
 
 _NAMES = "abcd"
 _COUNTS = (1, 2, 4)
+_ACCOUNTS = {"own": "accounts of the sender", "any": "accounts of any node"}
 _SETTLED_S = 5.0  # until the shards are handed over to the last node
 
 
@@ -73,14 +77,19 @@ async def _cluster(server: PostgresServer, count: int, share: float) -> AsyncIte
 
 
 async def _scaling(server: PostgresServer, share: float, callers: int, seconds: float) -> None:
-    first = 0.0
+    firsts: dict[str, float] = {}
     for count in _COUNTS:
         async with _cluster(server, count, share) as nodes:
-            loads = await asyncio.gather(*(node.load("any", callers, seconds) for node in nodes))
-        rate = sum(one.commands for one in loads) / seconds
-        first = first or rate
-        used = ", ".join(f"{one.cpu_s / seconds:.2f}" for one in loads)
-        print(f"{count} nodes: {rate:8,.0f} commands/s, {rate / first:.2f} times one node (processors used: {used})")
+            for which, accounts in _ACCOUNTS.items():
+                loads = await asyncio.gather(*(node.load(which, callers, seconds) for node in nodes))
+                commands, cpu_s = sum(one.commands for one in loads), sum(one.cpu_s for one in loads)
+                rate = commands / seconds
+                first = firsts.setdefault(which, rate)
+                used = ", ".join(f"{one.cpu_s / seconds:.2f}" for one in loads)
+                print(
+                    f"{count} nodes, {accounts}: {rate:8,.0f} commands/s, {rate / first:.2f} times one node, "
+                    f"{cpu_s / commands * 1e6:,.0f} µs a command (processors used: {used})"
+                )
 
 
 async def _cost(server: PostgresServer, callers: int, seconds: float) -> None:
