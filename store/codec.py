@@ -233,6 +233,11 @@ class EventCodec:
             return reader[0] in wanted
         return key in self._chains or self._newest.get(record.type) in wanted
 
+    def never(self, wanted: Collection[type[Event]]) -> frozenset[str]:
+        """Return the shapes that never hold events of some classes, as `name/schema version`."""
+        shapes = self._readers.items()
+        return frozenset(f"{name}/{version}" for (name, version), reader in shapes if reader[0] not in wanted)
+
     def recorded(self, record: EncodedRecord) -> tuple[RecordedEvent[Event], ...]:
         """Return the events of a record, or of its upcasters, with its place, time and metadata."""
         stream = record.stream

@@ -21,7 +21,7 @@ guarantees the following (`actorium.testing.ClusterStoreContract` checks it):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol, TypeGuard, runtime_checkable
 from weakref import WeakKeyDictionary
 
@@ -29,6 +29,7 @@ import msgspec
 
 from actorium.store.errors import Fenced
 from actorium.store.event_store import EventStore, Head
+from actorium.store.events import EncodedRecord
 
 SHARDS = 1_024
 """The number of shards of a log; every stream belongs to one. It never changes in the life of a log."""
@@ -132,6 +133,14 @@ class ClusterStore(SharedStore, Protocol):
             until its first renewal says otherwise.
 
         The node that joined calls this several times per lease; the store does not do it by itself.
+        """
+        ...
+
+    async def read_wanted(self, after_position: int, limit: int, left_out: Collection[str]) -> list[EncodedRecord]:
+        """Do what `read_log` does without most of the events of some shapes; what is returned then has gaps.
+
+        left_out: the shapes, as `name/schema version`. The last of the `limit` events is returned in any case: its
+            position says how far the log was read.
         """
         ...
 

@@ -19,6 +19,7 @@ from actorium.store.event_store import EventStore, StreamRead
 from actorium.store.events import EncodedRecord, Event, RecordedEvent
 from actorium.store.names import StreamName
 from actorium.store.raised import let_through
+from actorium.store.shared import ClusterStore
 
 # A page is also a commit: a larger one catches up faster, but delays the commands' commits for longer.
 PAGE_EVENTS = 4_000
@@ -68,10 +69,13 @@ class LogReader:
 
     def __init__(self, store: EventStore, codec: EventCodec, log_tail: LogTail) -> None:
         self._store = store
+        # Where others write, the tail does not have their events, and a reader would fetch what it does not want.
+        self._node_store = store if isinstance(store, ClusterStore) else None
         self._codec = codec
         self.log_tail = log_tail
         self._pages: OrderedDict[int, list[EncodedRecord]] = OrderedDict()
         self._reading: dict[int, asyncio.Future[list[EncodedRecord]]] = {}
+        self._unwanted: dict[frozenset[type[Event]], frozenset[str]] = {}
         self._with_subclasses: dict[frozenset[type[Event]], frozenset[type[Event]]] = {}
 
     def wanted(self, classes: Collection[type[Event]] | None) -> frozenset[type[Event]] | None:
@@ -114,7 +118,7 @@ class LogReader:
             events: list[Delivered] = [one for one in kept if classes is None or type(one.event) in classes]
             return Slice(events, kept[-1].position, kept[-1].recorded_us)
         try:
-            records = await self._records(position)
+            records = await self._records(position, classes)
         except CorruptEvent:
             return await self._around_damage(position, classes)
         if not records:
@@ -239,16 +243,30 @@ class LogReader:
         reader = self._codec.reader(record.type, record.schema_version)
         return reader[1] if reader is not None else _by_the_codec
 
-    async def _records(self, position: int) -> list[EncodedRecord]:
-        """Return the records after this position, to the end of its page."""
+    async def _records(self, position: int, classes: frozenset[type[Event]] | None) -> list[EncodedRecord]:
+        """Return the records after this position, to the end of its page; those of other classes may be left out."""
         number, skip = divmod(position, PAGE_EVENTS)
         page = self._pages.get(number)
         if page is not None:
             self._pages.move_to_end(number)
             return page[skip:] if skip else page
         if skip:  # a reader inside a page reads to its end, then shares pages
-            return await self._store.read_log(position, PAGE_EVENTS - skip)
+            left_out = self._left_out(classes)
+            if self._node_store is None or not left_out:
+                return await self._store.read_log(position, PAGE_EVENTS - skip)
+            return await self._node_store.read_wanted(position, PAGE_EVENTS - skip, left_out)
         return await self._read(number)
+
+    def _left_out(self, classes: frozenset[type[Event]] | None) -> frozenset[str]:
+        """Return the shapes that a reader of some classes never wants."""
+        if classes is None:
+            return frozenset()
+        found = self._unwanted.get(classes)
+        if found is None:
+            if len(self._unwanted) >= _WISHES_KEPT:
+                self._unwanted.clear()
+            found = self._unwanted[classes] = self._codec.never(classes)
+        return found
 
     async def _read(self, number: int) -> list[EncodedRecord]:
         reading = self._reading.get(number)

@@ -12,14 +12,14 @@ is none if the page would be too large, and it is not used if it cannot be taken
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 from zlib import crc32
 
 import msgspec
 
 from actorium.store.errors import CorruptEvent, VersionGap
-from actorium.store.event_store import Head, Link, Snapshot, StreamPage, StreamRead
+from actorium.store.event_store import PAGE_BYTES, Head, Link, Snapshot, StreamPage, StreamRead
 from actorium.store.events import CHECKSUM_MASK, CHECKSUM_SPREAD, EncodedRecord, kind_bytes, stream_checksum
 from actorium.store.names import StoredEventType, StreamName
 from actorium.store.postgresql.connections.sessions import Connection
@@ -74,6 +74,16 @@ SELECT stream_type, stream_id, {_EVENT} FROM (
         SELECT * FROM events WHERE position > $1 ORDER BY position LIMIT $2
     ) AS page
 ) AS sized WHERE size_before <= $3 ORDER BY position"""
+# Each record has its place in the page, which says whether events before it are missing.
+_WANTED = f"""
+SELECT stream_type, stream_id, {_EVENT}, place FROM (
+    SELECT *, {_BEFORE.format(size=f"CASE WHEN is_wanted THEN {_SIZE} ELSE 0 END", order="position")} AS size_before
+    FROM (
+        SELECT *, type || '/' || schema_version <> ALL ($4::text[]) AS is_wanted,
+            row_number() OVER (ORDER BY position) AS place, max(position) OVER () AS last
+        FROM (SELECT * FROM events WHERE position > $1 ORDER BY position LIMIT $2) AS read
+    ) AS page
+) AS sized WHERE size_before <= $3 AND (is_wanted OR position = last) ORDER BY position"""
 _LINKED = f"""
 SELECT stream_type, stream_id, {_EVENT} FROM (
     SELECT *, {_BEFORE.format(size=_SIZE, order="position")} AS size_before FROM (
@@ -226,6 +236,25 @@ async def read_log(connection: Connection, after_position: int, limit: int, max_
     rows = await connection.fetch(_LOG, min(after_position, _BIGINT_MAX), limit, max_bytes)
     records = _log_records(rows, after_position)
     return _cut(records, max_bytes, is_first=True)[0]
+
+
+async def read_wanted(
+    connection: Connection, after_position: int, limit: int, left_out: Collection[str]
+) -> list[EncodedRecord]:
+    """Read the log after a position without most of the events of some shapes."""
+    rows = await connection.fetch(_WANTED, min(after_position, _BIGINT_MAX), limit, PAGE_BYTES, list(left_out))
+    records = _log_records(([*row][:-1] for row in rows), None)
+    for record, row in zip(records, rows, strict=True):
+        if record.position != after_position + row["place"]:
+            raise VersionGap(
+                f"position {record.position} is the event number {row['place']} after position {after_position} of "
+                "the log: events were removed from it",
+                stream=record.stream,
+                version=record.version,
+                event_type=record.type,
+                position=record.position,
+            )
+    return _cut(records, PAGE_BYTES, is_first=True)[0]
 
 
 async def read_linked(

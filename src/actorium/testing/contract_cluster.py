@@ -71,6 +71,20 @@ class ClusterStoreContract:
             expect((await store.head()).position, 6)
 
     @with_logs
+    async def test_a_follower_reads_what_it_wants_and_how_far_it_read(self, logs: ClusterLogs) -> None:
+        (one, _), (two, _) = await _nodes(logs, "a", "b")
+        for version in range(3):
+            await one.append(AppendBatch(1, [append(ALICE, version)]))
+            await two.append(AppendBatch(1, [append(BOB, version)]))
+        everything = await one.read_log(0, 10)
+        shapes = {f"{record.type}/{record.schema_version}" for record in everything}
+        expect(await two.read_wanted(0, 10, ()), everything)
+        expect(await two.read_wanted(2, 10, ["another/1"]), everything[2:])
+        expect(await two.read_wanted(0, 4, shapes), everything[3:4])
+        expect(await two.read_wanted(4, 10, shapes), everything[5:])
+        expect(await two.read_wanted(6, 10, shapes), [])
+
+    @with_logs
     async def test_a_stream_is_guarded_against_another_node(self, logs: ClusterLogs) -> None:
         (one, _), (two, _) = await _nodes(logs, "a", "b")
         await one.append(AppendBatch(1, [append(ALICE, 0, command="c-1")]))

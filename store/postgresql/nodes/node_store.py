@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TypeVar
 
 from actorium.store.errors import ActoriumError, Fenced, StoreInUse
+from actorium.store.events import EncodedRecord
 from actorium.store.personal.keys import KeyStore
+from actorium.store.postgresql import reading
 from actorium.store.postgresql.adapter import PostgreSQLStore
 from actorium.store.postgresql.connections.failures import unavailable
 from actorium.store.postgresql.connections.keys import PostgreSQLKeys
@@ -98,6 +100,9 @@ class PostgreSQLNodeStore(PostgreSQLStore):
         self._about_nodes = {one.number: one.about for one in members.nodes}
         lease.renewed(sent_s)
         return members
+
+    async def read_wanted(self, after_position: int, limit: int, left_out: Collection[str]) -> list[EncodedRecord]:
+        return await self._read(lambda c: reading.read_wanted(c, after_position, limit, left_out))
 
     async def fence(self, node: int) -> bool:
         owned = self._require_lease().require()

@@ -50,6 +50,8 @@ async def test_a_missing_event_is_a_gap(opened: PostgreSQLStore, url: str) -> No
     await change(url, "DELETE FROM events WHERE position = 2")
     with pytest.raises(VersionGap, match="position 3 follows position 1"):
         await opened.read_log(0, 9)
+    with pytest.raises(VersionGap, match="position 4 is the event number 3 after position 0"):
+        await opened.read_wanted(0, 9, ["Deposited/1"])
     with pytest.raises(VersionGap, match="it follows version 1"):
         await opened.read_streams([StreamRead(ALICE)])
     with pytest.raises(VersionGap):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from actorium.application import Runtime
@@ -12,6 +13,7 @@ from actorium.simulation.world.faults import Kind
 from actorium.simulation.world.store import SimulatedSharedStore, SimulatedStore
 from actorium.store.errors import ActoriumError
 from actorium.store.event_store import EventStore
+from actorium.store.events import EncodedRecord
 from actorium.store.shared import ClusterStore, Members, Placement, SharedStore, kind_of
 
 
@@ -38,6 +40,10 @@ class SimulatedClusterStore(SimulatedSharedStore):
 
     async def renew(self, *, is_passive: bool = False) -> Members:
         return await self._read("of the nodes", lambda: self._cluster_log.renew(is_passive=is_passive))
+
+    async def read_wanted(self, after_position: int, limit: int, left_out: Collection[str]) -> list[EncodedRecord]:
+        read = partial(self._cluster_log.read_wanted, after_position, limit, left_out)
+        return await self._read("of the log", read)
 
     async def fence(self, node: int) -> bool:
         return await self._read("of a lost node", lambda: self._cluster_log.fence(node))

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 from msgspec.structs import replace
 
 from actorium.store.errors import Fenced, StoreInUse
 from actorium.store.event_store import SaveCheckpoint, SaveFailure
+from actorium.store.events import EncodedRecord
 from actorium.store.shared import NODES_MAX, Member, Members, Placement
 from actorium.testing.shared_model import SharedModel, SharedModelStore
 
@@ -186,6 +187,10 @@ class ClusterModelStore(SharedModelStore):
         members = self._fenced_or(lambda node: self._cluster.renew_member(node, self._lease_s, is_passive))
         self._held_until_s = sent_s + self._lease_s
         return members
+
+    async def read_wanted(self, after_position: int, limit: int, left_out: Collection[str]) -> list[EncodedRecord]:
+        records = await self.read_log(after_position, limit)
+        return [one for one in records if one is records[-1] or f"{one.type}/{one.schema_version}" not in left_out]
 
     async def fence(self, node: int) -> bool:
         return self._fenced_or(lambda me: self._cluster.fence(me, node))
