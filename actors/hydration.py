@@ -18,10 +18,12 @@ from actorium.actors.actor import Actor
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.errors import HydrationFailed
 from actorium.actors.kind import ActorKind
+from actorium.actors.snapshots import SnapshotKeeper
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ActoriumError, Transient, UnreadableEvent
 from actorium.store.event_store import EventStore, Snapshot, StreamPage, StreamRead
 from actorium.store.events import EncodedRecord
+from actorium.store.names import StreamName
 from actorium.store.raised import error_text, let_through
 
 # One round reads and applies about this many events, at most one page of bytes, before it yields to the loop: about ten
@@ -74,6 +76,7 @@ class _Hydration(msgspec.Struct):
     """One actor that is being hydrated."""
 
     actor: Actor
+    stream: StreamName
     state: Any
     fingerprint: str | None  # of the snapshots to ask for; None: read no snapshot
     version: int = 0
@@ -108,7 +111,7 @@ class Hydrator:
             failure.__cause__ = raised
             self._failed(actor, failure)
             return
-        self._waiting.append(_Hydration(actor, state, fingerprint))
+        self._waiting.append(_Hydration(actor, StreamName(kind.type, actor.id), state, fingerprint))
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
@@ -121,12 +124,16 @@ class Hydrator:
                 await self._wake
                 self._wake = None
             waiting = self._waiting
-            round_ = [waiting.popleft() for _ in range(min(len(waiting), ACTORS_PER_ROUND))]
+            if len(waiting) <= ACTORS_PER_ROUND:
+                round_ = list(waiting)
+                waiting.clear()
+            else:
+                round_ = [waiting.popleft() for _ in range(ACTORS_PER_ROUND)]
             limit = max(16, EVENTS_PER_ROUND // len(round_))
             await self._read(round_, limit)
 
     async def _read(self, round_: list[_Hydration], limit: int) -> None:
-        reads = [StreamRead(one.actor.stream, one.version, limit, one.fingerprint) for one in round_]
+        reads = [StreamRead(one.stream, one.version, limit, one.fingerprint) for one in round_]
         try:
             pages = await self._store.read_streams(reads)
         except BaseException as raised:
@@ -137,7 +144,7 @@ class Hydrator:
                 return
             for one in round_:
                 if isinstance(raised, UnreadableEvent):
-                    failure = HydrationFailed(f"{one.actor.stream} cannot be hydrated: {raised}")
+                    failure = HydrationFailed(f"{one.stream} cannot be hydrated: {raised}")
                     self._give_up(one, failure, raised)
                 else:
                     self._give_up(one, raised, raised.__cause__)
@@ -146,27 +153,31 @@ class Hydrator:
             self._apply(one, page)
 
     def _apply(self, one: _Hydration, page: StreamPage) -> None:
-        kind: ActorKind[Actor] = one.actor.kind
-        if not (page.events or page.is_last or page.snapshot is not None):
-            self._waiting.append(one)  # the other actors of the round filled the page
-            return
-        one.fingerprint = None
-        if page.snapshot is not None and not self._begin_at(one, page.snapshot):
-            self._waiting.append(one)
-            return
+        actor, events, is_last = one.actor, page.events, page.is_last
+        kind: ActorKind[Actor] = actor.kind
+        if page.snapshot is not None or not is_last:
+            if not (events or is_last or page.snapshot is not None):
+                self._waiting.append(one)  # the other actors of the round filled the page
+                return
+            one.fingerprint = None
+            if page.snapshot is not None and not self._begin_at(one, page.snapshot):
+                self._waiting.append(one)
+                return
         try:
-            replay(one.state, kind.evolvers, kind.codec, page.events)
+            replay(one.state, kind.evolvers, kind.codec, events)
         except HydrationFailed as error:
             self._give_up(one, error, error.__cause__)
             return
-        one.version += len(page.events)
-        if not page.is_last:
+        one.version += len(events)
+        if not is_last:
             self._waiting.append(one)
             return
-        self._save_snapshot(one, kind)
-        one.actor.hydrated(one.state, one.version)
+        if kind.snapshots is not None:
+            self._save_snapshot(one, kind.snapshots)
+        actor.hydrated(one.state, one.version)
         self.hydrations += 1
-        self._succeeded(one.actor)
+        succeeded = self._succeeded  # CPython 3.11 calls attributes that are not methods slowly
+        succeeded(actor)
 
     def _begin_at(self, one: _Hydration, snapshot: Snapshot) -> bool:
         """Use a snapshot as the state so far; return False if it is unreadable, so replay starts at version 1."""
@@ -178,12 +189,11 @@ class Hydrator:
         one.version = one.begun_at = snapshot.version
         return True
 
-    def _save_snapshot(self, one: _Hydration, kind: ActorKind[Actor]) -> None:
-        keeper = kind.snapshots
-        if keeper is not None and keeper.is_overdue(one.state, one.begun_at, one.version):
-            snapshot = keeper.take(one.actor.stream, one.state, one.version)
+    def _save_snapshot(self, one: _Hydration, keeper: SnapshotKeeper) -> None:
+        if keeper.is_overdue(one.state, one.begun_at, one.version):
+            snapshot = keeper.take(one.stream, one.state, one.version)
             if snapshot is not None:
-                kind.host.save_snapshot(snapshot)
+                one.actor.kind.host.save_snapshot(snapshot)
 
     def _give_up(self, one: _Hydration, error: BaseException, cause: BaseException | None) -> None:
         if not isinstance(error, ActoriumError):

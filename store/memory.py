@@ -134,14 +134,14 @@ class MemoryStore:
         pages: list[StreamPage] = []
         left = max_bytes
         for read in reads:
-            page = self._read_stream(read, left, is_first=left == max_bytes)
-            left -= sum(len(record.payload) for record in page.events)
+            page, size = self._read_stream(read, left, is_first=left == max_bytes)
+            left -= size
             pages.append(page)
         return pages
 
     async def read_log(self, after_position: int, limit: int, max_bytes: int = PAGE_BYTES) -> list[EncodedRecord]:
         self._require_open()
-        return _cut(self._log[after_position : after_position + limit], max_bytes, least=1)
+        return _cut(self._log[after_position : after_position + limit], max_bytes, least=1)[0]
 
     async def head(self) -> Head:
         self._require_open()
@@ -267,7 +267,8 @@ class MemoryStore:
         if newest is None or newest.version <= snapshot.version:
             self._snapshots[key] = snapshot
 
-    def _read_stream(self, read: StreamRead, max_bytes: int, *, is_first: bool) -> StreamPage:
+    def _read_stream(self, read: StreamRead, max_bytes: int, *, is_first: bool) -> tuple[StreamPage, int]:
+        """Return a page of a stream and the size of its payloads in bytes."""
         after, snapshot = read.after_version, None
         if read.snapshot_fingerprint is not None:
             snapshot = self._snapshots.get((read.stream, read.snapshot_fingerprint))
@@ -276,8 +277,8 @@ class MemoryStore:
             else:
                 snapshot = None
         events = self._streams.get(read.stream, [])
-        page = _cut(events[after : after + read.limit], max_bytes, least=int(is_first))
-        return StreamPage(page, after + len(page) >= len(events), snapshot)
+        page, size = _cut(events[after : after + read.limit], max_bytes, least=int(is_first))
+        return StreamPage(page, after + len(page) >= len(events), snapshot), size
 
     def _find_stream_types(self, read: FindStreamTypes) -> list[str]:
         return sorted({stream.type for stream in self._streams})[: read.limit]
@@ -318,11 +319,12 @@ _SEARCHES: Mapping[type[TableRead[Any]], Callable[..., list[Any]]] = {
 }
 
 
-def _cut(records: list[EncodedRecord], max_bytes: int, *, least: int) -> list[EncodedRecord]:
-    """Return the first records whose payloads fit into so many bytes, at least `least` of them."""
+def _cut(records: list[EncodedRecord], max_bytes: int, *, least: int) -> tuple[list[EncodedRecord], int]:
+    """Return the first records whose payloads fit into so many bytes, at least `least` of them, and their size."""
     size = 0
     for index, record in enumerate(records):
-        size += len(record.payload)
-        if size > max_bytes and index >= least:
-            return records[:index]
-    return records
+        longer = size + len(record.payload)
+        if longer > max_bytes and index >= least:
+            return records[:index], size
+        size = longer
+    return records, size

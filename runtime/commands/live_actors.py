@@ -7,12 +7,14 @@ once in the round of the clock hand; only this module changes the tables.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 
 from actorium.actors.actor import Actor
 from actorium.actors.kind import ActorKind
 from actorium.actors.passivation import Passivation
+from actorium.actors.status import Status
 
 # A round of passivation begins after this part of the idle time, or after the maximum.
 _SWEEPS_PER_IDLE_TIME = 4
@@ -22,6 +24,7 @@ _SWEEP_STEP_PAUSE_S = 0.01
 _SWEEP_STEP = 2_000
 # Actors checked for each one created over the limit: enough to find an idle one, but bounded.
 _SEARCH_STEPS = 8
+_IDLE = Status.IDLE
 
 
 class LiveActors:
@@ -30,7 +33,7 @@ class LiveActors:
     def __init__(self, passivation: Passivation, forgotten: Callable[[Actor], None]) -> None:
         self._policy = passivation
         self._forgotten = forgotten
-        self._max_live = passivation.max_live
+        self._max_live = math.inf if passivation.max_live is None else passivation.max_live
         self._round: deque[Actor] = deque()
         self._swept = 0
         self.passivations = 0
@@ -46,8 +49,9 @@ class LiveActors:
         actor = Actor(kind, id)
         actor.used_at = -now  # its first command alone does not earn it a second chance
         kind.live[id] = actor
-        self._round.append(actor)
-        if self._max_live is not None and len(self._round) > self._max_live:
+        round_ = self._round
+        round_.append(actor)
+        if len(round_) > self._max_live:
             self._make_room(actor)
         return actor
 
@@ -83,14 +87,16 @@ class LiveActors:
         round_ = self._round
         for _ in range(_SEARCH_STEPS):
             actor = round_.popleft()
-            # The new actor has no mail yet, but is about to get some.
-            if actor.used_at > 0 or actor is newcomer or not actor.is_idle:
-                actor.used_at = -abs(actor.used_at)
+            if actor.used_at > 0:
+                actor.used_at = -actor.used_at
                 round_.append(actor)
-                continue
-            self._forget(actor)
-            if self._max_live is None or len(round_) <= self._max_live:
-                return
+            # The new actor has no mail yet, but is about to get some. `is_idle` is inlined for an IDLE one: hot path.
+            elif actor is not newcomer and (actor.pending is None if actor.status is _IDLE else actor.is_idle):
+                self._forget(actor)
+                if len(round_) <= self._max_live:
+                    return
+            else:
+                round_.append(actor)
 
     def drop(self, actors: Collection[Actor]) -> None:
         """Drop idle actors, because their streams now belong to another node."""

@@ -19,7 +19,7 @@ from actorium.store.sql.stream_heads import StreamHead, StreamHeads
 from actorium.store.sqlite.packed import InDoubt, integers, rows, texts
 from actorium.store.sqlite.rows import RowStatement
 from actorium.store.sqlite.streams.examination import examine_stream
-from actorium.store.sqlite.streams.kinds import EventTypes, Kind, packed_events, unpacked_events
+from actorium.store.sqlite.streams.kinds import EventTypes, packed_events, unpacked_events
 from actorium.store.sqlite.streams.recent import RecentEvents, Tail
 
 # Two things in one statement, for each costs a wait for the interpreter lock: the events, each with the number of its
@@ -171,21 +171,21 @@ class StreamPages:
         """Check the events of many streams and add each to its page."""
         current, version, stream_crc = -1, 0, 0
         stream = StreamName("", "")
-        kinds: dict[int, Kind] = {}
+        known: int | None = None  # the type of the event before it, if that is of the same stream
+        kind_crc, event_type, schema_version = 0, "", 0
         add = pages[0].append
         indexes, *others = columns
+        types = self._types
         for index, position, recorded_us, type_id, crc, payload, metadata in rows(
             integers(indexes), *unpacked_events(others)
         ):
             if index != current:
                 current, version, stream = index, befores[index] + len(pages[index]), reads[index].stream
-                stream_crc, kinds, add = stream_checksum(stream), {}, pages[index].append
+                stream_crc, known, add = stream_checksum(stream), None, pages[index].append
             version += 1
-            kind = kinds.get(type_id)
-            if kind is None:
-                name, schema_version, type_bytes = self._types.get(type_id) or self._types.learn(db, type_id)
-                kind = kinds[type_id] = (crc32(type_bytes, stream_crc), name, schema_version)
-            kind_crc, event_type, schema_version = kind
+            if type_id != known:
+                event_type, schema_version, type_bytes = types.get(type_id) or types.learn(db, type_id)
+                kind_crc, known = crc32(type_bytes, stream_crc), type_id
             # `events.checksum`, inlined: a call would add a fifth to the cost.
             seed = kind_crc ^ ((version * CHECKSUM_SPREAD + recorded_us) & CHECKSUM_MASK)
             if crc32(payload, crc32(metadata, seed)) != crc:
