@@ -215,8 +215,8 @@ def hydration_ends_at_the_snapshot(patch: pytest.MonkeyPatch) -> None:
     """A state is its snapshot plus the events after it; here those events are left out."""
     apply = Hydrator._apply
 
-    def apply_snapshot_only(hydrator: Hydrator, one: Any, page: Any, limit: int) -> None:
-        apply(hydrator, one, page if page.snapshot is None else msgspec.structs.replace(page, events=[]), limit)
+    def apply_snapshot_only(hydrator: Hydrator, one: Any, page: Any) -> None:
+        apply(hydrator, one, page if page.snapshot is None else msgspec.structs.replace(page, events=[]))
 
     patch.setattr(Hydrator, "_apply", apply_snapshot_only)
 
