@@ -20,6 +20,7 @@ from contextlib import closing
 from functools import cache
 from heapq import nsmallest
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 from actorium.store.codec import decode_metadata
@@ -61,6 +62,8 @@ from actorium.store.tables.own_rows import Row, TableRead
 # A short query runs on the loop, for a few milliseconds at most; a longer one restarts in a thread.
 _STEPS_PER_CALL = 50_000  # of SQLite's virtual machine
 _CALLS_MAX = 10
+
+_payload_of: Callable[[EncodedRecord], bytes] = attrgetter("payload")
 
 
 class MemoryStore:
@@ -321,6 +324,9 @@ _SEARCHES: Mapping[type[TableRead[Any]], Callable[..., list[Any]]] = {
 
 def _cut(records: list[EncodedRecord], max_bytes: int, *, least: int) -> tuple[list[EncodedRecord], int]:
     """Return the first records whose payloads fit into so many bytes, at least `least` of them, and their size."""
+    size = sum(map(len, map(_payload_of, records)))
+    if size <= max_bytes:
+        return records, size
     size = 0
     for index, record in enumerate(records):
         longer = size + len(record.payload)
