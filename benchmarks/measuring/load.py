@@ -116,7 +116,7 @@ async def closed_loop(
     return latencies_s
 
 
-async def capacity_per_s(runtime: Runtime, accounts: Accounts, bench: Bench) -> float:
+async def capacity_per_s(runtime: Runtime | Client, accounts: Accounts, bench: Bench) -> float:
     """Return the rate of a closed loop of 100 callers, after a warm-up."""
     seconds = max(_CAPACITY_S_MIN, bench.seconds() * WARM_UP)
     for seed in (bench.seed + 1, bench.seed + 2):

@@ -19,7 +19,8 @@ from actorium.benchmarks.measuring.gate import require_log
 from actorium.benchmarks.measuring.latencies import Latencies
 from actorium.benchmarks.measuring.load import AMOUNT, Accounts, capacity_per_s, running
 from actorium.benchmarks.scenario import Bench, Figures, Scenario, Wrong
-from actorium.errors import CommandTimeout, Overloaded
+from actorium.errors import CommandTimeout, Overloaded, ServiceUnavailable
+from actorium.services import Client
 
 LOADS_PERCENT = (50, 75, 100, 150, 200, 300, 400)
 _SHOWN_PERCENT = 200  # the step whose latencies are recorded
@@ -51,7 +52,7 @@ async def measure(bench: Bench) -> Figures:
         with bench.clock():
             for percent in LOADS_PERCENT:
                 rate = capacity * percent / 100
-                steps[percent] = await _step(runtime, accounts, rate, bench.seconds(), bench.seed + percent)
+                steps[percent] = await load_step(runtime, accounts, rate, bench.seconds(), bench.seed + percent)
     await require_log(bench.store(), accounts.acknowledged(), unknown=sum(step.unknown for step in steps.values()))
     shown = steps[_SHOWN_PERCENT]
     bench.latencies_s = shown.latencies_s
@@ -65,7 +66,8 @@ async def measure(bench: Bench) -> Figures:
     }
 
 
-async def _step(runtime: Runtime, accounts: Accounts, rate: float, seconds: float, seed: int) -> LoadStep:
+async def load_step(runtime: Runtime | Client, accounts: Accounts, rate: float, seconds: float, seed: int) -> LoadStep:
+    """Send commands at a rate, whatever becomes of them; return their results."""
     step = LoadStep()
     chance = random.Random(seed).random
     clock, send = time.perf_counter, runtime.send
@@ -84,7 +86,7 @@ async def _step(runtime: Runtime, accounts: Accounts, rate: float, seconds: floa
         index = int(chance() * len(accounts.ids))
         try:
             await send(Deposit(accounts.ids[index], AMOUNT), timeout_s=left_s)
-        except Overloaded:
+        except (Overloaded, ServiceUnavailable):
             step.refused += 1
         except CommandTimeout:
             step.unknown += 1

