@@ -1,7 +1,8 @@
 """`Asker`: the commands that one peer was asked to carry out, until each has its reply.
 
 Invariants: a command keeps its id however often it is sent, so it takes effect once; it leaves the window once, when it
-is answered, times out or is given up; a reply to a command that is no longer waited for is ignored.
+is answered, times out or is given up; a reply to a command that is no longer waited for is ignored; a command counts
+as not done only when every message that was sent for it has been refused.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import msgspec
 from actorium.runtime.commands.answer_batch import Answer, AnswerBatch
 from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.errors import CommandTimeout
-from actorium.runtime.messages.frames import AskMessage, Reply, encode_message
+from actorium.runtime.messages.frames import AnswerMessage, AskMessage, BusyMessage, Reply, encode_message
 from actorium.runtime.messages.gathering import FrameSender
 from actorium.runtime.messages.window import Window
-from actorium.store.errors import InvalidCommand
+from actorium.store.errors import InvalidCommand, Unavailable
 
 PART_BEFORE_REPEAT = 1 / 3
 """The share of its time left after which an unanswered command is sent again."""
@@ -28,6 +29,7 @@ class _Asked(msgspec.Struct, eq=False):
 
     deadline: the loop time at which something is to be done: to send it again, or to give up.
     until: the loop time at which its sender stops waiting.
+    sent, refused: how often it was sent, and how often the peer replied that nothing was done.
     """
 
     ask: AskMessage
@@ -35,7 +37,8 @@ class _Asked(msgspec.Struct, eq=False):
     deadline: float
     until: float
     timeout_s: float
-    is_repeated: bool = False
+    sent: int = 1
+    refused: int = 0
 
 
 class Asker:
@@ -67,8 +70,8 @@ class Asker:
     async def ask(self, ask: AskMessage) -> Reply:
         """Send a command with a number of `next_number`, and return its reply; `time_left_s` says how long to wait.
 
-        Raises Overloaded if there is no room in the window, CommandTimeout if no reply comes in time, InvalidCommand
-        if the command is too large for a frame, and the error of `undelivered` or `close`.
+        Raises Overloaded if there is no room in the window, CommandTimeout if no reply comes in
+        time, InvalidCommand if the command is too large for a frame, and the error of `undelivered` or `close`.
         """
         timeout_s = ask.time_left_s
         now = self._loop.time()
@@ -104,6 +107,10 @@ class Asker:
         one = self._asked.get(reply.number)
         if one is None or one.future.done():
             return False
+        if one.sent > 1 and _is_refusal(reply):
+            one.refused += 1
+            if one.refused < one.sent:
+                return True  # an earlier message may be about to take effect
         one.future.set_result(reply)
         return True
 
@@ -111,7 +118,7 @@ class Asker:
         """Fail commands that reached nobody; one that was sent before may have taken effect, and waits on."""
         for number in numbers:
             one = self._asked.get(number)
-            if one is not None and not one.is_repeated and not one.future.done():
+            if one is not None and one.sent == 1 and not one.future.done():
                 one.future.set_exception(error)
 
     def repeat_all(self) -> None:
@@ -139,10 +146,10 @@ class Asker:
 
     def _repeat(self, one: _Asked) -> None:
         self.repeated += 1
-        one.is_repeated = True
         left_s = max(0.0, one.until - self._loop.time())
         encoded = encode_message(msgspec.structs.replace(one.ask, fresh=False, time_left_s=left_s))
         if len(encoded) <= self._sender.largest_message:  # which may have become less
+            one.sent += 1
             self._sender.add(encoded)
 
     def _timed_out(self, one: _Asked) -> CommandTimeout:
@@ -152,3 +159,10 @@ class Asker:
             f"again with command_id={command_id!r}",
             command_id=command_id,
         )
+
+
+def _is_refusal(reply: Reply) -> bool:
+    """Return whether a reply says that nothing was done, and that this may be different for another message."""
+    if isinstance(reply, BusyMessage):
+        return True
+    return isinstance(reply, AnswerMessage) and reply.error is not None and Unavailable.__name__ in reply.error.lineage

@@ -22,6 +22,7 @@ from actorium.runtime.messages.frames import (
 )
 from actorium.runtime.messages.gathering import FrameSender
 from actorium.runtime.messages.window import Window
+from actorium.store.error_wire import error_to_wire
 
 
 class Peer:
@@ -183,6 +184,24 @@ async def test_every_kind_of_reply_comes_back_to_its_sender() -> None:
         ]
         assert all(it.asker.take(reply) for reply in replies)
         assert [await call for call in calls] == replies[::-1]
+
+
+@virtual
+async def test_a_refusal_of_a_repeated_command_counts_only_if_every_copy_was_refused() -> None:
+    closed = error_to_wire(RuntimeClosed("it is stopping"))
+    async with peer() as it:
+        for outcome, refused in ((AnswerMessage, 1), (BusyMessage, 2)):
+            call = asyncio.create_task(it.asker.ask(reserve("c-1")))
+            await asyncio.sleep(4.0)
+            number = it.asks[-1].number
+            assert [ask.number for ask in it.asks].count(number) == 2, "it was sent again"
+            busy = BusyMessage(number, "full", 1.0)
+            assert it.asker.take(busy if refused == 2 else AnswerMessage(number, error=closed))
+            await settled()
+            assert not call.done(), "the first copy may be about to take effect"
+            last: Reply = AnswerMessage(number) if outcome is AnswerMessage else busy
+            assert it.asker.take(last)
+            assert await call == last
 
 
 @virtual
