@@ -9,12 +9,14 @@ Invariants, true between any two awaits:
   one, no wake-up is lost when a sender leaves, and commands to one aggregate arrive in the order in which they were
   sent;
 - a command that is refused immediately is not counted and was in no queue;
-- `part` is PART_IN_OVERLOAD only after `_REFUSALS_IN_OVERLOAD` refusals, and PART_FOR_WAITING otherwise.
+- `part` of a `Patience` is PART_IN_OVERLOAD only after `_REFUSALS_IN_OVERLOAD` refusals, and PART_FOR_WAITING
+  otherwise.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 import msgspec
@@ -36,6 +38,35 @@ PART_IN_OVERLOAD = 1 / 12
 # So many refusals, with less than this time between them, are an overload, not a few impatient senders.
 _REFUSALS_IN_OVERLOAD = 100
 _OVERLOAD_ENDS_AFTER_S = 1.0
+
+
+class Patience:
+    """How long a command may wait.
+
+    part: the share of its timeout.
+    max_wait_s: the limit for every command, in seconds.
+    """
+
+    def __init__(self, time: Callable[[], float], max_wait_s: float = math.inf) -> None:
+        self._time = time
+        self.max_wait_s = max_wait_s
+        self.part = PART_FOR_WAITING
+        self._refusals = 0  # in the current overload
+        self._refused_at = 0.0
+
+    def is_late(self, timeout_s: float, expected_s: float) -> bool:
+        """Return whether to refuse a command that would wait longer than `part` of its timeout."""
+        now = self._time()
+        if now - self._refused_at > _OVERLOAD_ENDS_AFTER_S:
+            self.part = PART_FOR_WAITING
+            self._refusals = 0
+            if expected_s <= timeout_s * PART_FOR_WAITING and expected_s <= self.max_wait_s:
+                return False
+        self._refused_at = now
+        self._refusals += 1
+        if self._refusals >= _REFUSALS_IN_OVERLOAD:
+            self.part = PART_IN_OVERLOAD
+        return True
 
 
 class WaitQueue(dict[int, "WaitingSender"]):
@@ -65,7 +96,7 @@ class WaitingSender(msgspec.Struct, eq=False):
     full: Actor | None = None
 
 
-class Admission:
+class Admission(Patience):
     """Counts commands in flight, and queues senders while there is no room for their commands.
 
     `deliver` puts the envelope of a waiting sender into its mailbox and returns None, or returns the actor if its
@@ -81,14 +112,11 @@ class Admission:
         max_wait_s: float,
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
+        super().__init__(loop.time, max_wait_s)
         self._deliver = deliver
         self._deadlines = Deadlines(loop, self._time_out)
         self.limit = limit
         self._mailbox_limit = mailbox_limit
-        self.max_wait_s = max_wait_s
-        self.part = PART_FOR_WAITING  # of its timeout, which a command may spend waiting in the runtime's queue
-        self._refusals = 0  # in the current overload
-        self._refused_at = 0.0
         self.in_flight = 0
         self.waiting = 0
         self.refused = 0
@@ -130,20 +158,6 @@ class Admission:
         expected_s = self.expected_wait_s
         if (expected_s > timeout_s * self.part or expected_s > self.max_wait_s) and self.is_late(timeout_s, expected_s):
             raise self.too_late(expected_s)
-
-    def is_late(self, timeout_s: float, expected_s: float) -> bool:
-        """Return whether to refuse a command that would wait longer than `part` of its timeout."""
-        now = self._loop.time()
-        if now - self._refused_at > _OVERLOAD_ENDS_AFTER_S:
-            self.part = PART_FOR_WAITING
-            self._refusals = 0
-            if expected_s <= timeout_s * PART_FOR_WAITING and expected_s <= self.max_wait_s:
-                return False
-        self._refused_at = now
-        self._refusals += 1
-        if self._refusals >= _REFUSALS_IN_OVERLOAD:
-            self.part = PART_IN_OVERLOAD
-        return True
 
     def too_late(self, expected_s: float) -> Overloaded:
         """Return the error of a refused command. The sender raises it: each further frame would cost a tenth."""

@@ -70,10 +70,11 @@ class Asker:
     async def ask(self, ask: AskMessage) -> Reply:
         """Send a command with a number of `next_number`, and return its reply; `time_left_s` says how long to wait.
 
-        Raises Overloaded if there is no room in the window, CommandTimeout if no reply comes in
+        Raises Overloaded if there is no room in the window or no time for a reply, CommandTimeout if no reply comes in
         time, InvalidCommand if the command is too large for a frame, and the error of `undelivered` or `close`.
         """
         timeout_s = ask.time_left_s
+        self.window.require_time(timeout_s)
         now = self._loop.time()
         until = now + timeout_s
         encoded = encode_message(ask)

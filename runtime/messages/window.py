@@ -11,7 +11,7 @@ from collections import deque
 
 import msgspec
 
-from actorium.runtime.commands.admission import PART_FOR_WAITING
+from actorium.runtime.commands.admission import Patience
 from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.commands.throughput import Throughput
 from actorium.runtime.errors import Overloaded
@@ -47,12 +47,27 @@ class Window:
         self._waiting: deque[_Waiting] = deque()
         self._deadlines: Deadlines[_Waiting] = Deadlines(loop, self._time_out)
         self._throughput = Throughput(loop.time)
+        self._patience = Patience(loop.time)
         self._left = 0  # departures since the last measurement
 
     @property
     def waiting(self) -> int:
         """The number of senders that wait for room."""
         return len(self._waiting)
+
+    def require_time(self, timeout_s: float) -> None:
+        """Refuse a command that would wait too long for its reply, even if there is room for it.
+
+        Raises Overloaded if the replies before its own are expected to take more than a third of its time, or, in an
+        overload, more than a twelfth.
+        """
+        expected_s = (self.asks + len(self._waiting)) * self._throughput.each_s
+        if expected_s > timeout_s * self._patience.part and self._patience.is_late(timeout_s, expected_s):
+            self.refused += 1
+            raise Overloaded(
+                f"{self._peer} has {counted(self.asks, 'command')} unanswered, and would answer another one too late",
+                retry_after_s=expected_s,
+            )
 
     def try_enter(self, size_bytes: int) -> bool:
         """Take room for a command, if there is some and nobody waits for it."""
@@ -72,13 +87,11 @@ class Window:
     async def enter(self, size_bytes: int, timeout_s: float) -> None:
         """Wait for room for a command, and take it.
 
-        Raises Overloaded after `timeout_s` seconds, or immediately if the wait would exceed a third of them.
+        Raises Overloaded after `timeout_s` seconds, or immediately like `require_time`.
         """
         if self.try_enter(size_bytes):
             return
-        expected_s = (self.asks + len(self._waiting)) * self._throughput.each_s
-        if expected_s > timeout_s * PART_FOR_WAITING:
-            raise self._overloaded(expected_s)
+        self.require_time(timeout_s)
         one = _Waiting(size_bytes, self._loop.time() + timeout_s, self._loop.create_future())
         self._waiting.append(one)
         self._deadlines.add(one)

@@ -79,6 +79,28 @@ async def test_who_would_wait_too_long_is_refused_at_once() -> None:
 
 
 @virtual
+async def test_who_would_be_answered_too_late_is_refused_although_there_is_room() -> None:
+    window = Window("customers", max_asks=1_000)
+    for _ in range(200):
+        assert window.try_enter(1)
+    for _ in range(400):  # one a hundredth of a second
+        await asyncio.sleep(0.01)
+        window.leave(1)
+        assert window.try_enter(1)
+    window.require_time(8.0)
+    with pytest.raises(Overloaded, match="200 commands unanswered, and would answer another one too late") as caught:
+        window.require_time(4.0)
+    assert caught.value.retry_after_s == pytest.approx(2.0, rel=0.2)
+    for _ in range(99):  # an overload: from now on a command may wait for a twelfth of its time
+        with pytest.raises(Overloaded):
+            window.require_time(4.0)
+    with pytest.raises(Overloaded):
+        window.require_time(8.0)
+    window.require_time(30.0)
+    assert window.refused == 101
+
+
+@virtual
 async def test_a_cancelled_sender_leaves_nothing_behind() -> None:
     window = Window("customers", max_asks=1)
     assert window.try_enter(1)
