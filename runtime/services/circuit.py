@@ -1,11 +1,13 @@
 """`Circuit`: stops asking a service that does not answer, and tries again from time to time.
 
-Invariants: it opens after `FAILURES_TO_OPEN` failures in a row; while it is open, nothing is sent; when its time is
-over, a single command is let through, and its outcome closes the circuit or opens it for twice as long.
+Invariants: it opens after `FAILURES_TO_OPEN` failures in a row, if nothing was answered for `_SILENCE_S` seconds; while
+it is open, nothing is sent; when its time is over, a single command is let through, and its outcome closes the circuit
+or opens it for twice as long.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from actorium.runtime.errors import ServiceUnavailable
@@ -14,6 +16,8 @@ from actorium.store.log import logger
 log = logger("actorium.services")
 
 FAILURES_TO_OPEN = 5
+# In an overload some commands time out together, between others that are answered.
+_SILENCE_S = 1.0
 _OPEN_S = 1.0
 _OPEN_MAX_S = 30.0
 
@@ -25,6 +29,7 @@ class Circuit:
         self._service = service
         self._time = time
         self._failures = 0
+        self._answered_at = -math.inf
         self._open_s = _OPEN_S
         self._open_until: float | None = None
         self._is_trying = False
@@ -51,6 +56,7 @@ class Circuit:
     def answered(self) -> None:
         """Note that the service is there."""
         self._failures = 0
+        self._answered_at = self._time()
         self._is_trying = False
         if self._open_until is not None:
             self._open_until = None
@@ -64,7 +70,7 @@ class Circuit:
             if not self._is_trying:
                 return  # it was sent before the circuit opened
             self._open_s = min(self._open_s * 2, _OPEN_MAX_S)
-        elif self._failures < FAILURES_TO_OPEN:
+        elif self._failures < FAILURES_TO_OPEN or self._time() - self._answered_at < _SILENCE_S:
             return
         else:
             log.error("circuit_opened", service=self._service, failures=self._failures)
