@@ -89,13 +89,14 @@ async def overload(bench: Bench) -> Figures:
             step = await load_step(client, accounts, capacity * 4, bench.seconds(), bench.seed)
     bench.latencies_s = step.latencies_s
     await require_log(bench.store(), accounts.acknowledged(), unknown=step.unknown)
+    await _length(bench)
     return {
         "goodput_at_400_per_s": step.good / step.wall_s,
         "capacity_per_s": capacity,
         "refused_at_400_per_s": step.refused / step.wall_s,
         "unknown_at_400_per_s": step.unknown / step.wall_s,
         "too_late_at_400_per_s": step.late / step.wall_s,
-        **parts.per(step.good),
+        **parts.per(max(1, step.good)),
     }
 
 

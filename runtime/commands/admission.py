@@ -9,7 +9,7 @@ Invariants, true between any two awaits:
   one, no wake-up is lost when a sender leaves, and commands to one aggregate arrive in the order in which they were
   sent;
 - a command that is refused immediately is not counted and was in no queue;
-- `part` of a `Patience` is PART_IN_OVERLOAD only after `_REFUSALS_IN_OVERLOAD` refusals, and PART_FOR_WAITING
+- `part` of a `WaitLimit` is PART_IN_OVERLOAD only after `_REFUSALS_IN_OVERLOAD` refusals, and PART_FOR_WAITING
   otherwise.
 """
 
@@ -40,7 +40,7 @@ _REFUSALS_IN_OVERLOAD = 100
 _OVERLOAD_ENDS_AFTER_S = 1.0
 
 
-class Patience:
+class WaitLimit:
     """How long a command may wait.
 
     part: the share of its timeout.
@@ -96,7 +96,7 @@ class WaitingSender(msgspec.Struct, eq=False):
     full: Actor | None = None
 
 
-class Admission(Patience):
+class Admission(WaitLimit):
     """Counts commands in flight, and queues senders while there is no room for their commands.
 
     `deliver` puts the envelope of a waiting sender into its mailbox and returns None, or returns the actor if its

@@ -11,7 +11,7 @@ from collections import deque
 
 import msgspec
 
-from actorium.runtime.commands.admission import Patience
+from actorium.runtime.commands.admission import WaitLimit
 from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.commands.throughput import Throughput
 from actorium.runtime.errors import Overloaded
@@ -47,7 +47,7 @@ class Window:
         self._waiting: deque[_Waiting] = deque()
         self._deadlines: Deadlines[_Waiting] = Deadlines(loop, self._time_out)
         self._throughput = Throughput(loop.time)
-        self._patience = Patience(loop.time)
+        self._wait_limit = WaitLimit(loop.time)
         self._left = 0  # departures since the last measurement
 
     @property
@@ -62,7 +62,7 @@ class Window:
         overload, more than a twelfth.
         """
         expected_s = (self.asks + len(self._waiting)) * self._throughput.each_s
-        if expected_s > timeout_s * self._patience.part and self._patience.is_late(timeout_s, expected_s):
+        if expected_s > timeout_s * self._wait_limit.part and self._wait_limit.is_late(timeout_s, expected_s):
             self.refused += 1
             raise Overloaded(
                 f"{self._peer} has {counted(self.asks, 'command')} unanswered, and would answer another one too late",

@@ -94,6 +94,7 @@ class Client:
                 f"no service of this client handles {type(command).__name__}: add it to RemoteService(…, commands=[…])"
             )
         timeout_s = self._timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
+        self._link.require_time(type(command), timeout_s)
         metadata = (correlation_id, causation_id, headers)
         return await self._link.send(self._link.envelope(command, command_id, expected_version, *metadata, timeout_s))
 

@@ -177,6 +177,10 @@ class ServiceLink(Component):
             timeout_s=timeout_s,
         )
 
+    def require_time(self, command_class: type[Command], timeout_s: float) -> None:
+        """Refuse a command that would be answered too late, before it has cost anything; raise Overloaded."""
+        self._by_command[command_class].require_time(timeout_s)
+
     # --- the phases of a component --------------------------------------------------------------------------------
 
     async def prepare(self) -> None:

@@ -75,6 +75,10 @@ class Peer:
 
     # --- commands -------------------------------------------------------------------------------------------------
 
+    def require_time(self, timeout_s: float) -> None:
+        """Refuse a command that would be answered too late; raise Overloaded."""
+        self._window.require_time(timeout_s)
+
     async def send(self, envelope: Envelope) -> Ack:
         """Send a command, and return its acknowledgement or raise its error.
 

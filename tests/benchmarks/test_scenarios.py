@@ -45,6 +45,7 @@ TINY: dict[str, float] = {
 LEAST: dict[str, dict[str, float]] = {
     "open-loop": {"seconds": 0.05},
     "overload": {"seconds": 0.05},
+    "service-overload": {"seconds": 0.5},
     "watched": {"seconds": 0.05},
     "catch-up": {"events": 1_000},
     "catch-up-rows": {"events": 1_000},
