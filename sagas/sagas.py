@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 
+from actorium.actors.errors import NotFound
 from actorium.runtime.arguments import checked_timeout_s
 from actorium.sagas.execution.saga_engine import SagaEngine
 from actorium.sagas.model.saga import Saga
@@ -34,9 +35,18 @@ class Sagas:
         Raises NotFound if it has not started, and SagaTimeout if it has not ended in time; the saga continues.
         """
         engine = self._running()
-        if ended_within_s is None:
-            return await engine.view(saga, id)
-        return await engine.ended(saga, id, checked_timeout_s(ended_within_s, "ended_within_s"))
+        try:
+            if ended_within_s is None:
+                return await engine.view(saga, id)
+            return await engine.ended(saga, id, checked_timeout_s(ended_within_s, "ended_within_s"))
+        except NotFound as absent:
+            starts = [one for one in saga.__definition__.handlers.values() if one.is_start]
+            if id.count("/") > 1 or any(one.correlate is not None for one in starts):
+                raise
+            raise NotFound(
+                f"{absent}; without @starts(correlate=…), the id of a saga is that of the event which starts it, such "
+                "as Order/o-1/1"
+            ) from None
 
     def list(self, saga: type[Saga] | None = None, *, status: str | None = None) -> AsyncIterator[SagaSummary]:
         """Iterate over all sagas in order of type and id: `async for saga in runtime.sagas.list(status="failed")`.

@@ -22,7 +22,7 @@ from support.transfers import (
 )
 from support.virtual_time import settled, virtual
 
-from actorium import Command, ConfigurationError, Runtime, Saga, starts, step
+from actorium import Command, ConfigurationError, NotFound, Runtime, Saga, starts, step
 from actorium.services import RemoteService, Service
 
 
@@ -36,12 +36,19 @@ async def test_events_of_two_stream_types_with_the_same_id_start_two_sagas() -> 
         def tell(self) -> Tell:
             return Tell("tellers", self.id)
 
-    async with runtime_of(Thanks) as runtime:
+    async with runtime_of(Thanks, Once) as runtime:
         await open_accounts(runtime, same=1)
         await runtime.send(Ask("same", "", ""))
         await settled()
         assert [one.id async for one in runtime.sagas.list(Thanks)] == ["Account/same/1", "Desk/same/1"]
         assert (await runtime.get(Desk, "tellers")).count == 2
+        with pytest.raises(
+            NotFound, match=r"^Thanks<same> does not exist: .*; without @starts\(correlate=…\), the id of a"
+        ):
+            await runtime.sagas.get(Thanks, "same", ended_within_s=1)
+        for absent in (runtime.sagas.get(Thanks, "Account/other/1"), runtime.sagas.get(Once, "same")):
+            with pytest.raises(NotFound, match=r"its stream is empty$"):
+                await absent
 
 
 class Once(Saga):
