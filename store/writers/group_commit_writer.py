@@ -37,6 +37,7 @@ from actorium.store.log import logger
 from actorium.store.raised import repr_of, text_of
 from actorium.store.source import Source
 from actorium.store.writers.commit_error import commit_error
+from actorium.store.writers.flight import Flight, Snapshots
 
 log = logger("actorium.store")
 
@@ -45,6 +46,8 @@ _CLOCK_BEHIND_US = 60_000_000
 # After callers did not return, the number of commits until the writer next tries to wait for them. An attempt in vain
 # delays the commands that wait by one iteration of the loop.
 _ATTEMPT_EVERY = 32
+# A batch for a remote store is halved from this size on: for a smaller one, another commit costs more than it gains.
+_HALVED_FROM = 32
 
 
 class AppendRequest(Append, gc=True, kw_only=True, eq=False):
@@ -70,7 +73,6 @@ class AppendsBatches(Protocol):
 
 
 R = TypeVar("R", bound=AppendRequest)
-_Snapshots = list[tuple[Snapshot, asyncio.Future[None]]]
 
 
 class WriterStatistics(msgspec.Struct, frozen=True):
@@ -88,6 +90,8 @@ class GroupCommitWriter(Generic[R]):
 
     completed: called with the requests and the outcome of each batch, on the loop, in order.
     resume: called at the end of a callback of the loop, after `completed`. It may resume callers, who may enqueue.
+    is_remote: commits run in another process. Many requests are then committed in two halves, which take turns: while
+        one is committed, the callers of the other are served.
     """
 
     def __init__(
@@ -99,6 +103,7 @@ class GroupCommitWriter(Generic[R]):
         *,
         max_batch_events: int,
         max_batch_bytes: int,
+        is_remote: bool = False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()  # that of the runtime, not of the caller whose command begins a commit
@@ -108,10 +113,11 @@ class GroupCommitWriter(Generic[R]):
         self._resume = resume
         self._max_events = max_batch_events
         self._max_bytes = max_batch_bytes
+        self._is_remote = is_remote
         self._waiting: list[R] = []
-        self._snapshots: _Snapshots = []
-        self._flying: _Flight[R] | None = None
-        self._landed: _Flight[R] | None = None
+        self._snapshots: Snapshots = []
+        self._flying: Flight[R] | None = None
+        self._landed: Flight[R] | None = None
         self._is_busy = False  # a commit is in flight, or `_advance` is scheduled
         self._expects = 0  # the number of requests that must wait for the callers of the last commit to have returned
         self._attempt_in = 0  # commits until it next waits for callers
@@ -249,10 +255,10 @@ class GroupCommitWriter(Generic[R]):
                 return
         self._rest()
 
-    def _waits_for_callers(self, flight: _Flight[R]) -> bool:
+    def _waits_for_callers(self, flight: Flight[R]) -> bool:
         """Return whether to report a commit before the next one begins, so that its callers can be part of that."""
         waiting, landed = len(self._waiting), len(flight.requests)
-        if waiting > landed:
+        if waiting > landed or (self._is_remote and waiting >= max(_HALVED_FROM // 2, landed // 3)):
             return False
         if self._attempt_in:
             self._attempt_in -= 1
@@ -260,7 +266,7 @@ class GroupCommitWriter(Generic[R]):
         self._expects = waiting + max(1, landed // 2)
         return True
 
-    def _begin(self) -> _Flight[R] | None:
+    def _begin(self) -> Flight[R] | None:
         """Begin a commit of what waits, if anything does."""
         if self._is_ending or not (self._waiting or self._snapshots):
             return None
@@ -280,22 +286,26 @@ class GroupCommitWriter(Generic[R]):
             landing.add_done_callback(self._advance, context=self._context)
         return flight
 
-    def _gather(self) -> _Flight[R]:
+    def _gather(self) -> Flight[R]:
         assert self._flying is None, "at most one commit is in flight"
         requests, self._waiting = self._waiting, []
         if self._has_withdrawn:
             self._has_withdrawn = False
             requests = [request for request in requests if not request.withdrawn]
+        if self._is_remote and len(requests) >= _HALVED_FROM and self._landed is None:
+            half = (len(requests) + 1) // 2
+            self._waiting = requests[half:]
+            del requests[half:]
         events = sum(map(len, map(_events_of, requests)))
         if events > self._max_events or sum(map(_size_bytes_of, requests)) > self._max_bytes:
             count, events = self._fitting(requests)
-            self._waiting = requests[count:]
+            self._waiting[:0] = requests[count:]
             del requests[count:]
         self._batches += 1
         self._events += events
         self._largest = max(self._largest, events)
         snapshots, self._snapshots = self._snapshots, []
-        return _Flight(requests, snapshots, self._source.now_us())
+        return Flight(requests, snapshots, self._source.now_us())
 
     def _fitting(self, requests: Sequence[R]) -> tuple[int, int]:
         """Return how many of the first requests reach a limit of a batch, and the number of their events."""
@@ -307,7 +317,7 @@ class GroupCommitWriter(Generic[R]):
             size_bytes += request.size_bytes
         return len(requests), events
 
-    def _outcome_of(self, flight: _Flight[R]) -> Appended | Transient:
+    def _outcome_of(self, flight: Flight[R]) -> Appended | Transient:
         landing = flight.landing
         if landing.cancelled():
             return CommitUnknown("the commit was cancelled by the store")
@@ -349,7 +359,7 @@ class GroupCommitWriter(Generic[R]):
             self._report(self._landed)
             self._landed = None
 
-    def _report(self, flight: _Flight[R]) -> None:
+    def _report(self, flight: Flight[R]) -> None:
         outcome = flight.outcome or CommitUnknown(
             "the commit has not ended: it is unknown whether it is in the log; send its commands again with the same "
             "command_id"
@@ -369,30 +379,3 @@ class GroupCommitWriter(Generic[R]):
                 saved.set_result(None)
         if flight.requests:
             self._completed(flight.requests, outcome)
-
-
-class _Flight(Generic[R]):
-    """One commit, with the futures that wait for it; `landing` is the store's reply."""
-
-    __slots__ = ("_ids", "began_us", "landing", "outcome", "requests", "snapshots")
-
-    landing: asyncio.Future[Appended]
-
-    def __init__(self, requests: list[R], snapshots: _Snapshots, began_us: int) -> None:
-        self.requests = requests
-        self.snapshots = snapshots
-        self.began_us = began_us
-        self.outcome: Appended | Transient | None = None
-        self._ids: set[int] | None = None
-
-    def holds(self, request: R) -> bool:
-        """Return whether a request is in this commit; asked only after failures."""
-        if self._ids is None:
-            self._ids = set(map(id, self.requests))
-        return id(request) in self._ids
-
-    @property
-    def all_written(self) -> bool:
-        """Whether every append of the batch is in the log."""
-        outcome = self.outcome
-        return isinstance(outcome, Appended) and set(map(type, outcome.outcomes)) <= {int}
