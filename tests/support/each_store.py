@@ -56,28 +56,22 @@ for _name in _CALLS:
     setattr(RealTimeStore, _name, _counted(_name))
 
 
-# These use a store without being about what it does: their many cases on a server would cost minutes. Two are about
-# SQLite itself, and one runs on a server by itself.
+# Modules, and single tests. Most have so many cases that they would take minutes on a server; some only name a store,
+# or run on a server by themselves; two are about SQLite, and one derives its store from that in memory.
 ON_MEMORY_ONLY = frozenset(
     {
+        "test_a_commit_that_fails_keeps_the_order_of_a_stream",
         "test_backpressure",
         "test_buses",
         "test_cancellation",
         "test_catalog",
-        "test_commands",
-        "test_contracts",
-        "test_events_between_services",
         "test_crash_points",
         "test_first_start",
-        "test_limits_of_services",
         "test_memory",
         "test_money",
-        "test_new_saga",
         "test_projections_dialect",
         "test_read_only",
-        "test_remote_steps",
         "test_saga_definition",
-        "test_schedules",
         "test_settings",
         "test_slow_queries",
         "test_user_code_raises",
@@ -90,7 +84,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test of a module that uses a store in memory twice."""
     path = Path(metafunc.module.__file__ or "")
     source = path.read_text(encoding="utf-8")
-    if path.stem not in ON_MEMORY_ONLY and ("memory://" in source or "MemoryStore" in source):
+    names = (path.stem, metafunc.function.__name__)
+    if ON_MEMORY_ONLY.isdisjoint(names) and ("memory://" in source or "MemoryStore" in source):
         stores = ["memory", "postgresql"]
         metafunc.parametrize("store_of_the_test", stores, indirect=True, ids=[f"on {store}" for store in stores])
 
