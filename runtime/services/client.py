@@ -43,9 +43,13 @@ class Client:
         timeout_s: float = _TIMEOUT_S,
         source: Source | None = None,
     ) -> None:
+        names: set[str] = set()
         for one in services:
             if not isinstance(one, RemoteService):
                 raise ConfigurationError(f"Client(…, services=[{one!r}]): give RemoteService objects")
+            if one.name in names:
+                raise ConfigurationError(f"Client(…): {one!r} is given twice: put what is used of it in one")
+            names.add(one.name)
         codec = EventCodec(event for one in services for event in one.events.values())
         self._link = ServiceLink(
             open_bus(bus), None, checked_name(name, f"Client(name={name!r})"), services, codec, source or SystemSource()

@@ -179,6 +179,8 @@ async def test_a_client_needs_no_log() -> None:
             await client.send(Unknown("x"))
     with pytest.raises(RuntimeClosed, match="not open"):
         await client.send(OpenCustomer("c-2", 100))
+    with pytest.raises(ConfigurationError, match="<RemoteService customers> is given twice: put what is used of it in"):
+        Client(bus, [customers(), RemoteService("customers", commands=[Unknown])])
 
 
 class Unknown(Command):
