@@ -3,6 +3,9 @@
 Everything that it refuses, it refuses before the command costs more than its decoding: a command that is not accepted
 here, or not from that service, one over the service's rate or window, one whose time is over.
 
+A command may arrive in several copies. While one is carried out, or if one was refused or had nothing to do, the others
+are not carried out: its sender may have been told that nothing was done. One that took effect is known by its id.
+
 Invariants: each command that is let in is answered once; a service has at most `max_in_flight` commands here at a time;
 an id that another runtime derived is stored with that service's name in it.
 """
@@ -31,7 +34,7 @@ from actorium.runtime.services.rate_limit import RateLimit
 from actorium.runtime.services.service import Service
 from actorium.runtime.services.subjects import VOID, event_id_of_elsewhere, id_of_elsewhere, sender_of
 from actorium.runtime.services.voided import VOIDED, VoidCommand, VoidedCommand
-from actorium.store.errors import InvalidCommand
+from actorium.store.errors import InvalidCommand, OutcomeUnknown
 from actorium.store.log import logger
 from actorium.store.raised import error_text, let_through, text_of
 from actorium.store.wording import counted
@@ -40,6 +43,8 @@ log = logger("actorium.services")
 
 _ASKERS_MAX = 1_000
 _GUESTS_MAX = 1_000
+COPIES_KNOWN = 16_384
+"""How many commands without an effect are remembered; a later copy of an older one is carried out again."""
 _BUSY_S = 0.1
 # The rest of a command's time is for the way of its reply.
 _PART_HERE = 0.9
@@ -80,6 +85,8 @@ class Door:
         self._guests: dict[str, _Guest] = {}
         self._askers: OrderedDict[str, _Asker] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
+        # By the sender's address and number: the reply to a command without an effect; None if it is carried out now.
+        self._copies: OrderedDict[tuple[str, int], bytes | None] = OrderedDict()
         self._in_flight = 0
         self._idle: asyncio.Future[None] | None = None
         self.asked = self.refused = 0
@@ -124,6 +131,15 @@ class Door:
     # --- one command ----------------------------------------------------------------------------------------------
 
     def _take(self, name: str, ask: AskMessage, reply_to: str) -> None:
+        key = (reply_to, ask.number)
+        if key in self._copies:
+            known = self._copies[key]
+            if known is not None:
+                self._sender_to(reply_to).add(known)
+            return
+        self._copies[key] = None
+        if len(self._copies) > COPIES_KNOWN:
+            self._copies.popitem(last=False)
         try:
             guest = self._guests.get(name) or self._new_guest(name)
             self._require_room(guest, name)
@@ -239,6 +255,7 @@ class Door:
 
     def _reply(self, ask: AskMessage, stream_type: str, outcome: Ack | BaseException, reply_to: str) -> None:
         if isinstance(outcome, asyncio.CancelledError) or not reply_to:
+            self._copies.pop((reply_to, ask.number), None)
             return
         if isinstance(outcome, Ack) and outcome.command_id != ask.command_id:
             outcome = msgspec.structs.replace(outcome, command_id=ask.command_id)
@@ -248,6 +265,10 @@ class Door:
         if len(encoded) > sender.largest_message:
             encoded = encode_message(_shortened(reply))
         sender.add(encoded)
+        if outcome.events if isinstance(outcome, Ack) else isinstance(outcome, OutcomeUnknown):
+            self._copies.pop((reply_to, ask.number), None)
+        else:
+            self._copies[reply_to, ask.number] = encoded
 
     def _sender_to(self, reply_to: str) -> FrameSender:
         asker = self._askers.get(reply_to)

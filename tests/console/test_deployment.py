@@ -5,17 +5,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from support.bank import Tally
 from support.consoles import ConsoleClient, client_of, console_of
 from support.market import HELD_S, market
 from support.postgres import new_log
-from support.shop_parts import OpenCustomer, PlaceOrder, customers
-from support.two_services import new_bus
+from support.shop_parts import Customer, OpenCustomer, PlaceOrder, customers
+from support.two_services import DeafBus, new_bus
 from support.virtual_time import settled, virtual
 
 from actorium import Runtime
 from actorium.cluster import Cluster
+from actorium.errors import CommandTimeout, ServiceUnavailable
 from actorium.services import Service
+from actorium.store.source import SystemSource
 from actorium.testing import LoopSource
 
 OPERATE, VIEW = "operate-token-of-16", "viewer-token-of-16"
@@ -42,6 +45,39 @@ async def test_the_services_around_an_application_are_shown_with_circuits_and_co
         assert ("service", "customers") in {(one["kind"], one["name"]) for one in app["nodes"]}
         flows = {(one["source"], one["target"]): one["event_types"] for one in app["edges"]}
         assert flows["customers", "Limits"] == ["CustomerOpened"]
+
+
+@virtual
+async def test_an_open_circuit_is_shown_until_the_service_answers_again() -> None:
+    name = SystemSource().new_id()
+    bus = DeafBus(name)
+    home = Runtime([Customer], store="memory://", service=Service("customers", bus=bus, accepts=[OpenCustomer]))
+    orders = Runtime([Tally, customers()], store="memory://", service=Service("orders", bus=f"memory://{name}"))
+    async with home, orders, client_of(console_of(orders), VIEW) as client:
+
+        async def shown() -> str:
+            (peer,) = (await client.get("services"))["peers"]
+            return str(peer["circuit"])
+
+        await settled()
+        bus.deaf = True
+        for number in range(5):
+            assert await shown() == "closed"
+            with pytest.raises(CommandTimeout):
+                await orders.send(OpenCustomer(f"c-{number}", 100), timeout_s=1.0)
+        assert await shown() == "open"
+        with pytest.raises(ServiceUnavailable, match="customers did not answer 5 commands in a row"):
+            await orders.send(OpenCustomer("c-9", 100))
+        await asyncio.sleep(1.1)
+        with pytest.raises(CommandTimeout):  # one command tries, and finds nobody
+            await orders.send(OpenCustomer("c-9", 100), timeout_s=1.0)
+        with pytest.raises(ServiceUnavailable, match="6 commands in a row"):
+            await orders.send(OpenCustomer("c-9", 100))
+        bus.deaf = False
+        await asyncio.sleep(2.1)
+        assert await shown() == "open"
+        await orders.send(OpenCustomer("d-1", 100))
+        assert await shown() == "closed"
 
 
 @virtual

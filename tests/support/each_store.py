@@ -67,6 +67,7 @@ ON_MEMORY_ONLY = frozenset(
         "test_catalog",
         "test_crash_points",
         "test_first_start",
+        "test_lost_messages",
         "test_memory",
         "test_money",
         "test_projections_dialect",

@@ -36,11 +36,9 @@ from actorium.errors import (
     ServiceUnavailable,
     WrongExpectedVersion,
 )
-from actorium.runtime.bus.buses.memory import MemoryBus
 from actorium.runtime.commands.derived_ids import DerivedId
 from actorium.services import Client, RemoteService, Service
 from actorium.store.memory import MemoryStore
-from actorium.store.source import SystemSource
 from actorium.testing.nats_server import own_nats_server
 
 
@@ -198,68 +196,6 @@ async def test_a_service_that_is_away_is_said_to_be_at_once() -> None:
         assert (away.value.service, away.value.http_status) == ("customers", 503)
         async with shop(bus):
             assert not (await client.send(OpenCustomer("c-1", 100), command_id="open")).duplicate
-
-
-class DeafBus(MemoryBus):
-    """A bus that loses every message from one side, while it is told to."""
-
-    deaf = False
-
-    async def publish(self, subject: str, data: bytes, reply: str = "") -> None:
-        if not self.deaf:
-            await super().publish(subject, data, reply)
-
-
-@virtual
-async def test_a_lost_reply_is_asked_for_again_under_the_same_id() -> None:
-    name = SystemSource().new_id()
-    home_bus = DeafBus(name)
-    service = Service("customers", bus=home_bus, accepts=ACCEPTED)
-    async with (
-        Runtime([Customer], store=MemoryStore(), service=service) as home,
-        Client(f"memory://{name}", [customers()]) as client,
-    ):
-        await settled()
-        home_bus.deaf = True
-        sending = asyncio.create_task(client.send(OpenCustomer("c-1", 100), timeout_s=9.0))
-        await asyncio.sleep(1.0)
-        home_bus.deaf = False
-        ack = await sending
-        assert (ack.version, ack.duplicate) == (1, True)
-        assert home.statistics().position == 1
-
-
-@virtual
-async def test_a_service_that_never_answers_opens_the_circuit() -> None:
-    name = SystemSource().new_id()
-    home_bus = DeafBus(name)
-    service = Service("customers", bus=home_bus, accepts=ACCEPTED)
-    async with (
-        Runtime([Customer], store=MemoryStore(), service=service),
-        Client(f"memory://{name}", [customers()], timeout_s=3.0) as client,
-    ):
-        await settled()
-        home_bus.deaf = True
-        with capture_logs() as lines:
-            for number in range(5):
-                with pytest.raises(CommandTimeout) as late:
-                    await client.send(OpenCustomer(f"c-{number}", 100), command_id=f"open-{number}")
-                assert late.value.command_id == f"open-{number}"
-            with pytest.raises(ServiceUnavailable, match="did not answer 5 commands in a row") as refused:
-                await client.send(OpenCustomer("c-9", 100))
-            assert 0 < refused.value.retry_after_s <= 1.0
-            await asyncio.sleep(1.1)
-            one, other = await asyncio.gather(
-                *(client.send(OpenCustomer(f"d-{n}", 1)) for n in range(2)), return_exceptions=True
-            )
-            assert isinstance(one, CommandTimeout), "one command tries the circuit"
-            assert isinstance(other, ServiceUnavailable), "and only one"
-            home_bus.deaf = False
-            await asyncio.sleep(2.1)
-            assert (await client.send(OpenCustomer("c-0", 100), command_id="open-0")).duplicate
-            await client.send(OpenCustomer("e-1", 1))
-        events = [line["event"] for line in lines if line["event"].startswith("circuit")]
-        assert events == ["circuit_opened", "circuit_closed"]
 
 
 @virtual
