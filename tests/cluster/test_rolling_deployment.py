@@ -1,13 +1,13 @@
-"""The shop is deployed from version 1 to version 2, node by node, on real servers, while orders are placed."""
+"""The shop is deployed from version 1 to version 2 while orders are placed; each node is a process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
-from support.nats_server import over_nats
 from support.postgres import new_log
 from support.versions.shop import NewCustomer, NewOrder, RaiseLimit, customers_node, orders_node
+from support.versions.shop_process import ShopProcess
 
 from actorium import Runtime
 from actorium.examples.shop.messages import OpenCustomer, PlaceOrder
@@ -17,29 +17,47 @@ from actorium.testing.nats_server import own_nats_server
 
 CUSTOMERS = [f"c{n}" for n in range(20)]
 CALLERS = 4
-Make = Callable[[int, str, str, str], Runtime]
+TEST_S = 300  # ten nodes start and stop
+
+
+class Deployment:
+    """The nodes of one service, first two of version 1."""
+
+    def __init__(self, service: str, store: str, bus: str) -> None:
+        self._service, self._store, self._bus = service, store, bus
+        self._running: list[ShopProcess] = []
+        self.parked = 0
+
+    async def add(self, version: int, name: str) -> None:
+        """Start a node."""
+        node = ShopProcess(self._service, version, name, self._store, self._bus)
+        self._running.append(node)
+        await node.start()
+
+    async def remove(self) -> None:
+        """Stop the oldest node."""
+        self.parked += await self._running.pop(0).stop()
+
+    async def deploy(self) -> None:
+        """Replace the nodes one after the other."""
+        for name in ("c", "d"):
+            await self.add(2, name)
+            await self.remove()
+
+    async def close(self) -> None:
+        """End what still runs."""
+        for node in self._running:
+            await node.kill()
 
 
 @asynccontextmanager
-async def two_nodes(make: Make, store: str, bus: str) -> AsyncIterator[list[Runtime]]:
-    """The nodes of a service, first two of version 1; those that still run in the end are stopped."""
-    running = [make(1, name, store, bus) for name in ("a", "b")]
+async def two_nodes(service: str, store: str, bus: str) -> AsyncIterator[Deployment]:
+    deployment = Deployment(service, store, bus)
     try:
-        for node in running:
-            await node.start()
-        yield running
+        await asyncio.gather(*(deployment.add(1, name) for name in ("a", "b")))
+        yield deployment
     finally:
-        for node in running:
-            await node.stop()
-
-
-async def deploy(running: list[Runtime], make: Make, store: str, bus: str) -> None:
-    """Replace the nodes of a service one after the other."""
-    for name in ("c", "d"):
-        running.append(make(2, name, store, bus))
-        await running[-1].start()
-        assert running[0].dead_letters.list() == []
-        await running.pop(0).stop()
+        await deployment.close()
 
 
 class Load:
@@ -67,7 +85,7 @@ def logs() -> Iterator[tuple[str, str]]:
         yield home, desk
 
 
-@over_nats
+@pytest.mark.asyncio
 async def test_a_rolling_deployment_of_the_shop_fails_no_command_and_parks_nothing(logs: tuple[str, str]) -> None:
     home, desk = logs
     web = [
@@ -77,22 +95,26 @@ async def test_a_rolling_deployment_of_the_shop_fails_no_command_and_parks_nothi
     with own_nats_server() as server:
         bus = server.url(fsync="yes")
         async with (
+            asyncio.timeout(TEST_S),
             shipping(bus, "memory://"),
-            two_nodes(customers_node, home, bus) as customers,
-            two_nodes(orders_node, desk, bus) as orders,
+            two_nodes("customers", home, bus) as customers,
+            two_nodes("orders", desk, bus) as orders,
             Client(bus, web, name="web") as client,
         ):
             await asyncio.gather(*(client.send(OpenCustomer(id, 1_000_000)) for id in CUSTOMERS))
             load = Load(client)
             callers = [asyncio.create_task(load.run()) for _ in range(CALLERS)]
-            await deploy(customers, customers_node, home, bus)
+            await customers.deploy()
             await asyncio.gather(*(client.send(RaiseLimit(id, 2_000_000)) for id in CUSTOMERS))
-            await deploy(orders, orders_node, desk, bus)
+            await orders.deploy()
             load.is_over = True
             await asyncio.gather(*callers)
             print(f"{load.placed} orders, the slowest took {load.worst_s:.2f} s")
-            await check(orders[0], customers[0], load.placed)
-            assert [node.dead_letters.list() for node in (*customers, *orders)] == [[]] * 4
+            async with orders_node(2, "e", desk, bus) as reader, customers_node(2, "e", home, bus) as other:
+                await check(reader, other, load.placed)
+                assert [*reader.dead_letters.list(), *other.dead_letters.list()] == []
+            await asyncio.gather(*(deployment.remove() for deployment in (customers, orders) for _ in range(2)))
+            assert customers.parked == orders.parked == 0
 
 
 async def check(desk: Runtime, home: Runtime, placed: int) -> None:
