@@ -1,5 +1,6 @@
 """Campaigns: many seeds, in one process or several, until enough failures are found or all seeds are done."""
 
+import gc
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,7 @@ from support import small_bank
 from actorium import ConfigurationError
 from actorium.simulation import World, simulation
 from actorium.simulation.reports.verdict import judge
-from actorium.simulation.search.campaign import Tally, campaign
+from actorium.simulation.search.campaign import Tally, campaign, collected_seldom
 from actorium.simulation.search.place import ScenarioPlace
 from actorium.simulation.world.faults import Faults
 
@@ -149,3 +150,24 @@ def test_a_place_names_a_simulation() -> None:
         ScenarioPlace(FILE, "accounts").load()
     with pytest.raises(ConfigurationError, match="there is no Python file"):
         ScenarioPlace(FILE + "x.py", "transfers").load()
+
+
+def test_a_campaign_leaves_the_garbage_collector_as_it_was() -> None:
+    frozen = gc.get_freeze_count()
+    with collected_seldom() as ran:
+        assert not gc.isenabled()
+        ran()
+        assert gc.get_freeze_count() > frozen
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == frozen
+
+
+def test_a_process_that_froze_its_objects_keeps_what_a_campaign_froze() -> None:
+    gc.freeze()
+    try:
+        with collected_seldom() as ran:
+            ran()
+            frozen = gc.get_freeze_count()
+        assert gc.get_freeze_count() > frozen // 2  # without those freed since
+    finally:
+        gc.unfreeze()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import signal
 from collections.abc import Callable, Generator, Iterable
@@ -120,6 +121,7 @@ def _received(pipe: Any) -> tuple[int, bool, Any]:
 
 def _serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()  # this process does nothing else: see `collected_seldom`
     while True:
         try:
             number, piece = pipe.recv()
