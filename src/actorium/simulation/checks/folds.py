@@ -51,10 +51,9 @@ class TableFold:
         self._handlers = definition.handlers
         self._instance = projection()
         self._db = sqlite3.connect(":memory:", isolation_level=None)
-        self._db.deserialize(_empty_tables(tuple(self.names.schema())))
+        empty, self._guard, self._query_guard = _empty_tables(tuple(self.names.schema()))
+        self._db.deserialize(empty)
         self._reads = 0
-        self._guard = StatementGuard(frozenset(), reads_only=False)
-        self._query_guard = StatementGuard(frozenset(), reads_only=True)
 
     def apply(self, recorded: RecordedEvent[Event]) -> bool:
         handler = nearest(self._handlers, type(recorded.event))
@@ -121,11 +120,16 @@ def fold_of(projection: type[Projection]) -> Fold:
 
 
 @lru_cache(maxsize=32)
-def _empty_tables(schema: tuple[str, ...]) -> bytes:
-    """Return a database with the tables of a schema: each run of a campaign starts from a copy of it."""
+def _empty_tables(schema: tuple[str, ...]) -> tuple[bytes, StatementGuard, StatementGuard]:
+    """Return a database with the tables of a schema, and guards for handlers and queries.
+
+    Each run of a campaign starts from a copy of the database. The guards are shared: they check each statement once,
+    and with the same tables it means the same.
+    """
+    guard = StatementGuard(frozenset(), reads_only=False)
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        run_statements(db, [(statement, ()) for statement in schema], StatementGuard(frozenset(), reads_only=False))
-        return db.serialize()
+        run_statements(db, [(statement, ()) for statement in schema], guard)
+        return db.serialize(), guard, StatementGuard(frozenset(), reads_only=True)
 
 
 def select_all(table: str) -> str:
