@@ -97,7 +97,8 @@ class SagaEngine(Component):
             kind.metadata_of = metadata_of
         by_name = commands_by_name(aggregates, link)
         for stream in streams.values():
-            stream.commands = by_name
+            if stream.commands != by_name:  # setting it makes the interpreter forget how to call the class's methods
+                stream.commands = by_name
         self._services = Services(
             engine.dispatcher,
             store,
