@@ -15,19 +15,18 @@ class Loss(Exception):
 
 
 class Witness:
-    """Every committed record, in order: `records[p - 1]` is the event at position p."""
+    """Every committed record, in order: `records[p - 1]` is the event at position p.
+
+    position: the last position seen.
+    """
 
     def __init__(self) -> None:
+        self.position = 0
         self.records: list[EncodedRecord] = []
         self.streams: dict[StreamName, list[EncodedRecord]] = {}
         self.listeners: list[Callable[[Sequence[EncodedRecord]], None]] = []
         self.batch_listeners: list[Callable[[AppendBatch, Appended], None]] = []
         self.save_listeners: list[Callable[[Sequence[SaveCheckpoint]], None]] = []
-
-    @property
-    def position(self) -> int:
-        """The last position seen."""
-        return len(self.records)
 
     def saw(self, records: Sequence[EncodedRecord]) -> None:
         """Record what a commit added to the log; raise Loss if positions or versions are not consecutive."""
@@ -35,7 +34,7 @@ class Witness:
             return
         for record in records:
             stream = self.streams.setdefault(record.stream, [])
-            if record.position != len(self.records) + 1:
+            if record.position != self.position + 1:
                 raise Loss(f"{record.stream} v{record.version} is at position {record.position}, after {self.position}")
             if record.version != len(stream) + 1:
                 raise Loss(f"{record.stream} has version {record.version} after {counted(len(stream), 'event')}")
@@ -43,6 +42,7 @@ class Witness:
                 raise Loss(f"{record.stream} v{record.version} has an earlier time than the event before it")
             stream.append(record)
             self.records.append(record)
+            self.position += 1
         for listener in self.listeners:
             listener(records)
 

@@ -143,7 +143,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def pause(self, delay_s: float) -> asyncio.Future[None]:
         """Return a future that completes after a time in seconds without a step, like the answer of a disk."""
-        future = self.create_future()
+        future: asyncio.Future[None] = asyncio.Future(loop=self)  # its caller awaits it at once: no set ever holds it
         if not self.is_dead:
             machine = self.machine
             machine.set_timer(SimulatedHandle(machine.now_s + delay_s, _end, (future,), self, _NOWHERE, False))
