@@ -8,8 +8,11 @@ reaches it; `start` and `stop` only signal that task; a lifecycle runs once; com
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Sequence
+from threading import get_ident
 from typing import NamedTuple
+from weakref import WeakSet
 
 import anyio
 import anyio.abc
@@ -74,11 +77,36 @@ class Lifecycle:
         self._failure: BaseException | None = None
         self._shutdown = Shutdown(environment.settings.close_s)
         self.serving_loop: asyncio.AbstractEventLoop | None = None  # the loop that commands may come from
+        self._serving_thread = 0  # the thread that runs it, as last seen; 0 if not known
+        _all.add(self)
 
     @property
     def accepting(self) -> bool:
         """Whether commands are accepted."""
         return self.serving_loop is not None
+
+    def accepts_here(self) -> bool:
+        """Return whether commands are accepted from the caller, which must run on the loop that serves.
+
+        The thread and its loop are asked first: `get_running_loop` makes a system call in CPython 3.11, and every
+        command comes by here. A thread runs one loop at a time.
+        """
+        loop = self.serving_loop
+        if loop is None:
+            return False
+        if get_ident() == self._serving_thread and loop.is_running():
+            return True
+        try:
+            is_here = asyncio.get_running_loop() is loop
+        except RuntimeError:  # a thread without an event loop
+            return False
+        if is_here:
+            self._serving_thread = get_ident()
+        return is_here
+
+    def forget_thread(self) -> None:
+        """Find out again which thread runs the loop; in a forked process, none does."""
+        self._serving_thread = 0
 
     async def start(self) -> None:
         """Open the store and start every component; return when commands are accepted.
@@ -226,6 +254,18 @@ class Lifecycle:
     async def _end_once_lost(self, store: SharedStore) -> None:
         """End the runtime once another one has taken its log over."""
         self.crashed(await store.until_lost())
+
+
+_all: WeakSet[Lifecycle] = WeakSet()
+
+
+def _forget_threads() -> None:
+    for lifecycle in _all:
+        lifecycle.forget_thread()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
 
 
 def _single(error: BaseException) -> BaseException:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import get_running_loop
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -51,6 +50,8 @@ from actorium.store.names import StoredEventType
 from actorium.store.personal.keys import KeyStore
 from actorium.store.source import Source, SystemSource
 from actorium.store.urls import open_store
+
+_NO_OPTIONS = ("", "", None, None, ())
 
 
 class Runtime(RuntimeReading):
@@ -167,11 +168,8 @@ class Runtime(RuntimeReading):
         return components.in_order()
 
     def _running(self) -> Engine:
-        try:
-            if get_running_loop() is self._lifecycle.serving_loop:
-                return self._engine
-        except RuntimeError:  # a thread without an event loop
-            pass
+        if self._lifecycle.accepts_here():
+            return self._engine
         raise self._lifecycle.refusal()
 
     def _running_processors(self) -> Mapping[object, Processor]:
@@ -321,8 +319,8 @@ class Runtime(RuntimeReading):
             metadata = metadata_of(correlation_id, causation_id, headers, inherits)
             envelope = self._link.envelope(command, command_id, expected_version, *metadata, timeout_s)
             return await self._entry.call_and_wait(envelope, ())
-        has_metadata = correlation_id != "" or causation_id != "" or headers or inherits is not None
-        if not (has_metadata or expected_version is not None or wait_for or self._has_middleware):
+        options = (correlation_id, causation_id, headers, expected_version, wait_for)  # one comparison: hot path
+        if options == _NO_OPTIONS and inherits is None and not self._has_middleware:
             return await engine.dispatcher.send(command, command_id, timeout_s)
         if not self._has_middleware:
             engine.admission.require_time(timeout_s)  # rejecting is cheapest here, but middleware must see the command
