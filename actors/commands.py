@@ -88,23 +88,26 @@ class Ack(msgspec.Struct, frozen=True, gc=False):
 
 
 class CommandCodec:
-    """Checks one class of command on its way in: its fields, its size, and that JSON does not change it."""
+    """Checks one class of command on its way in: its fields, its size, and that JSON does not change it.
 
-    __slots__ = ("_check", "_command_class", "_fingerprint", "_name", "_stream_type")
+    fingerprint: computes the fingerprint of an admitted command from its copy and its JSON.
+    """
+
+    __slots__ = ("_check", "_command_class", "_name", "_stream_type", "fingerprint")
 
     def __init__(self, command_class: type[Command], stream_type: str) -> None:
         self._command_class = command_class
         self._stream_type = stream_type
         self._name = command_type_of(command_class)
-        self._fingerprint: Callable[[Any, bytes], int] = self._first_fingerprint
+        self.fingerprint: Callable[[Any, bytes], int] = self._first_fingerprint
         self._check: Check = decoders_of(command_class).check
 
-    def admit(self, command: Command, max_payload_bytes: int) -> tuple[Any, int]:
-        """Return a checked copy of a command and its fingerprint; raise InvalidCommand if a field is wrong."""
+    def admit(self, command: Command, max_payload_bytes: int) -> tuple[Any, bytes]:
+        """Return a checked copy of a command and its JSON; raise InvalidCommand if a field is wrong."""
         try:
             try:
                 encoded = encode_sorted(command)
-            except TypeError:
+            except TypeError:  # `sorted_json`, inlined: hot path
                 encoded = encode_any_keys(command)
             check = self._check  # first: a call of an attribute that is not a method is slow in CPython 3.11
             copy = check(command, encoded)
@@ -123,18 +126,18 @@ class CommandCodec:
                 f"{self._name} was not sent: `to` must be the aggregate's id, 1 to {MAX_ID_LENGTH} characters, "
                 f"not {to[:40]!r}"
             )
-        fingerprint = self._fingerprint
-        return copy, fingerprint(copy, encoded)
+        return copy, encoded
 
     def _first_fingerprint(self, command: Command, encoded: bytes) -> int:
         """Compute a fingerprint, and replace this method with the function of the class.
 
         The function is built here and not with the codec: a struct knows its defaults only when its class is complete.
         """
-        self._fingerprint = fingerprint_of(self._stream_type, self._name, self._command_class)
+        fingerprint = fingerprint_of(self._stream_type, self._name, self._command_class)
         if holds_personal(self._command_class):
-            self._fingerprint = fingerprint_without_texts(self._fingerprint)
-        return self._fingerprint(command, encoded)
+            fingerprint = fingerprint_without_texts(fingerprint)
+        self.fingerprint = fingerprint
+        return fingerprint(command, encoded)
 
 
 class CommandHandler(msgspec.Struct, frozen=True):

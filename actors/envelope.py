@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
-from actorium.actors.commands import Command, CommandHandler
+from actorium.actors.commands import Command, CommandCodec, CommandHandler
+from actorium.actors.fingerprint import sorted_json
+from actorium.store.event_store import CommandMark, Mark
 from actorium.store.events import Metadata, as_json
 from actorium.store.names import CommandRecord
 
@@ -18,6 +20,8 @@ class Envelope(msgspec.Struct):
     stream_type, to: the address of the actor.
     command, handler: the command to decide and the method that decides it; both None for a read of the state.
     future: the caller's future; None for a command whose sender does not wait.
+    known_fingerprint: the fingerprint of the command; None until somebody asks for it.
+    encoded: the JSON of a command whose fingerprint is not known.
     command_id: empty if nothing needs to find the command again; its sender then delivers it once.
     fresh: the id was created for this envelope, so it cannot be in the log already.
     attempts: the number of decisions that a lost race undid.
@@ -35,7 +39,7 @@ class Envelope(msgspec.Struct):
     handler: CommandHandler | None
     future: asyncio.Future[Any] | None = None
     command_id: str = ""
-    fingerprint: int = 0
+    known_fingerprint: int | None = 0
     fresh: bool = True
     correlation_id: str = ""
     causation_id: str = ""
@@ -46,6 +50,23 @@ class Envelope(msgspec.Struct):
     deadline: float = 0.0
     is_looked_up: bool = False
     first_effect: CommandRecord | None = None
+    encoded: bytes = b""
+
+    @property
+    def fingerprint(self) -> int:
+        """The fingerprint of the command, computed when it is first asked for; 0 if nothing can ask."""
+        known = self.known_fingerprint
+        if known is None:
+            handler = self.handler
+            assert handler is not None, "only a command with a handler has a fingerprint that is not known"
+            known = self.known_fingerprint = handler.codec.fingerprint(self.command, self.encoded)
+        return known
+
+    def kept(self) -> Mark:
+        """Return the mark of the command without the rest of the envelope."""
+        if self.known_fingerprint is None and self.command is not None and self.handler is not None:
+            return UnhashedMark(self.command_id, self.command, self.handler.codec)
+        return CommandMark(self.command_id, self.fingerprint)
 
     @property
     def needs_look_up(self) -> bool:
@@ -62,6 +83,28 @@ class Envelope(msgspec.Struct):
         if self.headers or self.correlation_id or self.causation_id or not self.command_id:
             return as_json(self.metadata)
         return b'{"command_id":%b}' % as_json(self.command_id)
+
+
+class UnhashedMark(msgspec.Struct, frozen=True, gc=False):
+    """A `Mark` that computes its fingerprint from the command: it costs as much as a decision, and is rarely needed."""
+
+    command_id: str
+    command: Command
+    codec: CommandCodec
+
+    @property
+    def fingerprint(self) -> int:
+        """The fingerprint of the command."""
+        return self.codec.fingerprint(self.command, sorted_json(self.command))
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the id was just created."""
+        return False
+
+    def kept(self) -> Mark:
+        """Return the mark itself."""
+        return self
 
 
 Mailbox = list[Envelope]

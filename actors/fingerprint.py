@@ -36,6 +36,14 @@ def encode_any_keys(value: Any) -> bytes:
     return encode_sorted(msgspec.to_builtins(value, str_keys=True, order="sorted"))
 
 
+def sorted_json(value: Any) -> bytes:
+    """Return JSON with sorted keys, the form that is hashed; raise TypeError for a value that JSON cannot represent."""
+    try:
+        return encode_sorted(value)
+    except TypeError:
+        return encode_any_keys(value)
+
+
 def is_narrow(fingerprint: int) -> bool:
     """Whether a fingerprint is a CRC-32 of an older version, which cannot be compared with today's."""
     return 0 <= fingerprint < _NARROW_END
@@ -64,11 +72,7 @@ def fingerprint_of(stream_type: str, command_type: str, command_class: type[msgs
     content: Callable[[Any], Any] = _without_defaults if len(reachable) > 1 else _own_content(command_class)
 
     def without_defaults(command: msgspec.Struct, encoded: bytes) -> int:
-        held = content(command)
-        try:
-            return plain(command, encode_sorted(held))
-        except TypeError:
-            return plain(command, encode_any_keys(held))
+        return plain(command, sorted_json(content(command)))
 
     return without_defaults
 
@@ -82,10 +86,7 @@ def fingerprint_without_texts(fingerprint: Fingerprint) -> Fingerprint:
 
     def without_texts_of(command: msgspec.Struct, encoded: bytes) -> int:
         bare = without_texts(command)
-        try:
-            return fingerprint(bare, encode_sorted(bare))
-        except TypeError:
-            return fingerprint(bare, encode_any_keys(bare))
+        return fingerprint(bare, sorted_json(bare))
 
     return without_texts_of
 

@@ -38,6 +38,7 @@ class Mark(Protocol):
 
     fingerprint: a hash of the command's content, a signed 64-bit number. It detects an id reused for another command.
     fresh: the id was just created and cannot be in the log, so no look-up is needed.
+    kept: returns a mark with the same id and fingerprint that may be kept as long as the log: it holds nothing else.
     """
 
     @property
@@ -49,6 +50,8 @@ class Mark(Protocol):
     @property
     def fresh(self) -> bool: ...
 
+    def kept(self) -> Mark: ...
+
 
 class CommandMark(msgspec.Struct, frozen=True, gc=False):
     """A `Mark` on its own."""
@@ -56,6 +59,10 @@ class CommandMark(msgspec.Struct, frozen=True, gc=False):
     command_id: str
     fingerprint: int
     fresh: bool = False
+
+    def kept(self) -> Mark:
+        """Return the mark itself."""
+        return self
 
 
 class Append(msgspec.Struct, gc=False):

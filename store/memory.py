@@ -23,6 +23,8 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any
 
+import msgspec
+
 from actorium.store.codec import decode_metadata
 from actorium.store.errors import (
     DuplicateCommand,
@@ -40,6 +42,7 @@ from actorium.store.event_store import (
     DeadLetter,
     Head,
     Link,
+    Mark,
     SaveCheckpoint,
     Snapshot,
     StreamPage,
@@ -78,7 +81,7 @@ class MemoryStore:
         self._long_queries: set[QueryConnections] = set()
         self._log: list[EncodedRecord] = []
         self._streams: dict[StreamName, list[EncodedRecord]] = {}
-        self._commands: dict[str, CommandRecord] = {}
+        self._commands: dict[str, _Effect] = {}
         self._tables = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         weakref.finalize(self, self._tables.close)
         _make_tables(self._tables)
@@ -104,15 +107,7 @@ class MemoryStore:
         self._require_open()
         require_events(batch)
         recorded_us = max(batch.recorded_us, self._recorded_us)
-        outcomes: list[AppendOutcome] = []
-        refused: set[StreamName] = set()
-        for append in batch.appends:
-            outcome = self._append(append, recorded_us, refused)
-            outcomes.append(outcome)
-            if type(outcome) is int:
-                self._recorded_us = recorded_us
-            else:
-                refused.add(append.stream)
+        outcomes = self._append_all(batch.appends, recorded_us)
         for snapshot in batch.snapshots:
             self._save_snapshot(snapshot)
         appended = asyncio.get_running_loop().create_future()
@@ -152,7 +147,7 @@ class MemoryStore:
 
     async def find_commands(self, command_ids: Sequence[str]) -> Mapping[str, CommandRecord]:
         self._require_open()
-        return {id: self._commands[id] for id in command_ids if id in self._commands}
+        return {id: self._commands[id].recorded() for id in command_ids if id in self._commands}
 
     async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:
         self._require_open()
@@ -224,43 +219,48 @@ class MemoryStore:
         if not self._is_open:
             raise StoreUnavailable("the memory store is closed: open() it first")
 
-    def _append(self, append: Append, recorded_us: int, refused: set[StreamName]) -> AppendOutcome:
-        stream, mark = append.stream, append.command
-        if mark is not None and (record := self._commands.get(mark.command_id)) is not None:
-            return DuplicateCommand(record)
-        events = self._streams.get(stream)
-        version = len(events) if events is not None else 0
-        if version != append.expected_version or (refused and stream in refused):
-            return WrongExpectedVersion(stream, expected=append.expected_version, actual=version)
-        if events is None:
-            events = self._streams[stream] = []
-        log = self._log
-        first = position = len(log) + 1
-        for event in append.events:
-            version += 1
-            record_of_event = EncodedRecord(
-                stream,
-                version,
-                position,
-                recorded_us,
-                event.type,
-                event.schema_version,
-                event.payload,
-                event.metadata,
-            )
-            events.append(record_of_event)
-            log.append(record_of_event)
-            position += 1
-        if mark is not None:
-            self._commands[mark.command_id] = CommandRecord(
-                mark.command_id,
-                mark.fingerprint,
-                stream,
-                append.expected_version + 1,
-                version,
-                position - 1,
-            )
-        return first
+    def _append_all(self, appends: Sequence[Append], recorded_us: int) -> list[AppendOutcome]:
+        """Write appends; one loop over all of them, because it runs for every command."""
+        streams, commands, log = self._streams, self._commands, self._log
+        find_stream, find_command = streams.get, commands.get
+        outcomes: list[AppendOutcome] = []
+        refused: set[StreamName] = set()
+        before = position = len(log)
+        for append in appends:
+            stream, mark = append.stream, append.command
+            if mark is not None and (effect := find_command(mark.command_id)) is not None:
+                outcomes.append(DuplicateCommand(effect.recorded()))
+                refused.add(stream)
+                continue
+            events = find_stream(stream)
+            version = 0 if events is None else len(events)
+            if version != append.expected_version or (refused and stream in refused):
+                outcomes.append(WrongExpectedVersion(stream, expected=append.expected_version, actual=version))
+                refused.add(stream)
+                continue
+            if events is None:
+                events = streams[stream] = []
+            outcomes.append(position + 1)
+            for event in append.events:
+                version += 1
+                position += 1
+                record = EncodedRecord(
+                    stream,
+                    version,
+                    position,
+                    recorded_us,
+                    event.type,
+                    event.schema_version,
+                    event.payload,
+                    event.metadata,
+                )
+                events.append(record)
+                log.append(record)
+            if mark is not None:
+                commands[mark.command_id] = _Effect(mark.kept(), record, append.expected_version + 1)
+        if position > before:
+            self._recorded_us = recorded_us
+        return outcomes
 
     def _save_snapshot(self, snapshot: Snapshot) -> None:
         if snapshot.version > len(self._streams.get(snapshot.stream, ())):
@@ -313,6 +313,20 @@ def _make_tables(db: sqlite3.Connection) -> None:
     with closing(sqlite3.connect(":memory:")) as empty:
         empty.deserialize(_empty_tables())
         empty.backup(db)
+
+
+class _Effect(msgspec.Struct, frozen=True, gc=False):
+    """The effect of a command: its mark, the record of its last event, and the version of its first."""
+
+    mark: Mark
+    last: EncodedRecord
+    first_version: int
+
+    def recorded(self) -> CommandRecord:
+        """Return where the command took effect."""
+        mark, last = self.mark, self.last
+        place = (last.stream, self.first_version, last.version, last.position)
+        return CommandRecord(mark.command_id, mark.fingerprint, *place)
 
 
 _SEARCHES: Mapping[type[TableRead[Any]], Callable[..., list[Any]]] = {

@@ -29,8 +29,8 @@ class EncryptingCommandCodec(CommandCodec):
         self._encrypt = encrypt
         self._subject_of = subject_reader(command_class)
 
-    def admit(self, command: Command, max_payload_bytes: int) -> tuple[Any, int]:
-        """Return a checked and encrypted copy of a command, and its fingerprint; raise InvalidCommand."""
+    def admit(self, command: Command, max_payload_bytes: int) -> tuple[Any, bytes]:
+        """Return a checked and encrypted copy of a command, and its JSON; raise InvalidCommand."""
         subject = command.to if self._subject_of is None else self._subject_of(command)
         try:
             ready = encrypted(command, subject, self._encrypt)

@@ -92,7 +92,7 @@ class Dispatcher:
             stream_type, handler = self._handlers[command.__class__]  # not `type(…)`, which is a call: hot path
         except KeyError:
             raise _unhandled(type(command)) from None
-        copy, fingerprint = handler.codec.admit(command, self._max_payload_bytes)
+        copy, encoded = handler.codec.admit(command, self._max_payload_bytes)
         if command_id is None:
             fresh = True
             command_id = self._new_id()
@@ -111,7 +111,7 @@ class Dispatcher:
             handler,
             None,
             command_id,
-            fingerprint,
+            None,
             fresh,
             correlation_id,
             causation_id,
@@ -119,6 +119,7 @@ class Dispatcher:
             expected_version,
             0,
             timeout_s,
+            encoded=encoded,
         )
 
     def stream_type_of(self, command_class: type[Command]) -> str:
@@ -147,7 +148,7 @@ class Dispatcher:
             stream_type, handler = self._handlers[command.__class__]
         except KeyError:
             raise _unhandled(type(command)) from None
-        copy, fingerprint = handler.codec.admit(command, self._max_payload_bytes)
+        copy, encoded = handler.codec.admit(command, self._max_payload_bytes)
         answer = Answer(loop=self._loop)
         answer.take = answer.context = None
         answer.batch = self.answers
@@ -160,10 +161,11 @@ class Dispatcher:
             handler,
             answer,
             new_id() if command_id is None else checked_command_id(command_id),
-            fingerprint,
+            None,
             command_id is None,
             timeout_s=timeout_s,
             deadline=now + timeout_s,
+            encoded=encoded,
         )
         kind = self._kinds[stream_type]
         # If more callers are about to be resumed, their commands are committed together with this one.

@@ -223,7 +223,7 @@ class Door:
             VoidCommand(id, name),
             _VOID_HANDLER,
             command_id=id,
-            fingerprint=NOT_DONE,
+            known_fingerprint=NOT_DONE,
             fresh=False,
             correlation_id=ask.correlation_id,
             causation_id=event_id_of_elsewhere(name, ask.causation_id),

@@ -159,7 +159,7 @@ class ServiceLink(Component):
         Raises InvalidCommand for a wrong value.
         """
         service, codec = self._codecs[type(command)]
-        copy, fingerprint = codec.admit(command, self._bus.largest_message)
+        copy, encoded = codec.admit(command, self._bus.largest_message)
         if expected_version is not None:
             checked_count(expected_version, "expected_version", "a version, or 0 for an empty stream")
         return Envelope(
@@ -168,7 +168,7 @@ class ServiceLink(Component):
             copy,
             None,
             command_id=self._new_id() if command_id is None else checked_command_id(command_id),
-            fingerprint=fingerprint,
+            known_fingerprint=codec.fingerprint(copy, encoded),
             fresh=command_id is None,
             correlation_id=checked_text(correlation_id, "correlation_id"),
             causation_id=checked_text(causation_id, "causation_id"),

@@ -318,7 +318,7 @@ class CommandRunner(ABC):
             outcome,
             self._handlers[type(outcome)],
             command_id=str(taken_id),
-            fingerprint=NOT_DONE if taken_id else 0,
+            known_fingerprint=NOT_DONE if taken_id else 0,
             fresh=not taken_id,
             correlation_id=intent.flow_id,
             causation_id=cause,

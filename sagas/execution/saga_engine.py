@@ -232,7 +232,7 @@ class SagaEngine(Component):
             submit,
             self._submissions.definition.handlers[Submit],
             command_id=command_id,
-            fingerprint=wanted.fingerprint,
+            known_fingerprint=wanted.fingerprint,
             fresh=wanted.fresh,
             correlation_id=wanted.correlation_id or submit.to,
             causation_id=wanted.causation_id,
@@ -250,7 +250,8 @@ class SagaEngine(Component):
             if service and not await link.void(service, command_id, "", self._timeout_s):
                 return False
         try:  # under the command's own id: either it took effect, or it never will
-            ack = await self._ask(self._submissions, cancel, command_id=command_id, fingerprint=NOT_DONE, fresh=False)
+            identity = {"command_id": command_id, "known_fingerprint": NOT_DONE, "fresh": False}
+            ack = await self._ask(self._submissions, cancel, **identity)
         except CommandConflict:
             await self.submission(command_id)  # the id may be that of a command that was not submitted
             return False

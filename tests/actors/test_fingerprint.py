@@ -20,7 +20,8 @@ from actorium.actors.commands import Command, CommandCodec
 class Pay(Command):
     tags: set[str]
     limits: dict[str, int]
-print(CommandCodec(Pay, "Account").admit(Pay("a", {"x", "y", "z"}, {"b": 1, "a": 2}), 1_000)[1])
+codec = CommandCodec(Pay, "Account")
+print(codec.fingerprint(*codec.admit(Pay("a", {"x", "y", "z"}, {"b": 1, "a": 2}), 1_000)))
 """
 
 
@@ -30,7 +31,8 @@ class Colour(enum.Enum):
 
 
 def fingerprint(command: Command, stream_type: str = "Account") -> int:
-    return CommandCodec(type(command), stream_type).admit(command, 10_000)[1]
+    codec = CommandCodec(type(command), stream_type)
+    return codec.fingerprint(*codec.admit(command, 10_000))
 
 
 def test_a_new_field_with_a_default_and_the_field_order_do_not_change_it() -> None:

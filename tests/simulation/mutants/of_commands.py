@@ -1,6 +1,7 @@
 """Mutants of the path of a command: dispatcher, mailbox, actor, writer, store, answers."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -41,12 +42,12 @@ def acknowledged_before_the_commit(patch: pytest.MonkeyPatch) -> None:
 @mutant(accounts)
 def no_command_is_known_again(patch: pytest.MonkeyPatch) -> None:
     """A command takes effect once, however often it is sent; here its id is ignored."""
-    append = MemoryStore._append
+    append_all = MemoryStore._append_all
 
-    def append_anything(store: MemoryStore, one: Append, *more: Any) -> Any:
-        return append(store, msgspec.structs.replace(one, command=None), *more)
+    def append_anything(store: MemoryStore, appends: Sequence[Append], recorded_us: int) -> Any:
+        return append_all(store, [msgspec.structs.replace(one, command=None) for one in appends], recorded_us)
 
-    patch.setattr(MemoryStore, "_append", append_anything)
+    patch.setattr(MemoryStore, "_append_all", append_anything)
 
 
 @mutant(accounts)
@@ -100,17 +101,20 @@ def a_refused_append_is_taken_for_written(patch: pytest.MonkeyPatch) -> None:
 def what_was_decided_on_a_refused_append_is_written(patch: pytest.MonkeyPatch) -> None:
     """A rejected append invalidates everything decided after it; here that is still written."""
     begin_recovery = Actor._begin_recovery
-    append = MemoryStore._append
+    append_all = MemoryStore._append_all
 
     def withdraw_nothing(actor: Actor, *, withdraw: bool) -> None:
         begin_recovery(actor, withdraw=False)
 
-    def append_at_the_end(store: MemoryStore, one: Append, recorded_us: int, refused: Any) -> Any:
-        version = len(store._streams.get(one.stream, ()))
-        return append(store, msgspec.structs.replace(one, expected_version=version), recorded_us, set())
+    def append_at_the_end(store: MemoryStore, appends: Sequence[Append], recorded_us: int) -> Any:
+        outcomes = []
+        for one in appends:
+            version = len(store._streams.get(one.stream, ()))
+            outcomes += append_all(store, [msgspec.structs.replace(one, expected_version=version)], recorded_us)
+        return outcomes
 
     patch.setattr(Actor, "_begin_recovery", withdraw_nothing)
-    patch.setattr(MemoryStore, "_append", append_at_the_end)
+    patch.setattr(MemoryStore, "_append_all", append_at_the_end)
 
 
 @mutant(accounts)

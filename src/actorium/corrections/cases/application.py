@@ -80,15 +80,16 @@ class CaseApplication:
         """Send a command to a case."""
         engine = self._services.engine
         handler = engine.kinds[CorrectionCase].definition.handlers[type(command)]
-        _, fingerprint = handler.codec.admit(command, self._environment.settings.max_payload_bytes)
+        copy, encoded = handler.codec.admit(command, self._environment.settings.max_payload_bytes)
         return await engine.dispatcher.ask(
             Envelope(
                 CORRECTION,
                 command.to,
-                command,
+                copy,
                 handler,
                 command_id=self._environment.source.new_id(),
-                fingerprint=fingerprint,
+                known_fingerprint=None,
+                encoded=encoded,
                 correlation_id=correlation_of(command.to),
                 timeout_s=self._environment.settings.default_timeout_s,
             )
@@ -109,14 +110,15 @@ class CaseApplication:
     ) -> AppliedCorrection:
         handler = self._correctable.handler(planned, records[planned.event])
         settings = self._environment.settings
-        command, fingerprint = handler.codec.admit(self._correctable.command(planned), settings.max_payload_bytes)
+        command, encoded = handler.codec.admit(self._correctable.command(planned), settings.max_payload_bytes)
         envelope = Envelope(
             planned.stream_type,
             planned.stream_id,
             command,
             handler,
             command_id=derived_id(f"correction/{case}/{number}"),
-            fingerprint=fingerprint,
+            known_fingerprint=None,
+            encoded=encoded,
             fresh=False,
             correlation_id=correlation_of(case),
             causation_id=event_id(StreamName(CORRECTION, case), 1),

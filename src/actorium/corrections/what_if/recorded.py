@@ -153,7 +153,7 @@ def rebuilt(append: RecordedAppend, handlers: Handlers) -> Command | None:
             continue
         try:
             command = msgspec.convert(fields, type=handler.command_class)
-            if handler.codec.admit(command, _NO_LIMIT)[1] == append.fingerprint:
+            if handler.codec.fingerprint(*handler.codec.admit(command, _NO_LIMIT)) == append.fingerprint:
                 return command
         except (msgspec.ValidationError, InvalidCommand):
             continue
