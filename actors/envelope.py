@@ -64,9 +64,10 @@ class Envelope(msgspec.Struct):
 
     def kept(self) -> Mark:
         """Return the mark of the command without the rest of the envelope."""
-        if self.known_fingerprint is None and self.command is not None and self.handler is not None:
-            return UnhashedMark(self.command_id, self.command, self.handler.codec)
-        return CommandMark(self.command_id, self.fingerprint)
+        handler, command = self.handler, self.command
+        if self.known_fingerprint is not None or handler is None or command is None:
+            return CommandMark(self.command_id, self.fingerprint)
+        return UnhashedMark(self.command_id, command, handler.codec)
 
     @property
     def needs_look_up(self) -> bool:

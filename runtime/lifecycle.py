@@ -77,7 +77,7 @@ class Lifecycle:
         self._failure: BaseException | None = None
         self._shutdown = Shutdown(environment.settings.close_s)
         self.serving_loop: asyncio.AbstractEventLoop | None = None  # the loop that commands may come from
-        self._serving_thread = 0  # the thread that runs it, as last seen; 0 if not known
+        self.serving_thread = 0  # the thread that runs it, as last seen; 0 if not known
         _all.add(self)
 
     @property
@@ -85,28 +85,15 @@ class Lifecycle:
         """Whether commands are accepted."""
         return self.serving_loop is not None
 
-    def accepts_here(self) -> bool:
-        """Return whether commands are accepted from the caller, which must run on the loop that serves.
-
-        The thread and its loop are asked first: `get_running_loop` makes a system call in CPython 3.11, and every
-        command comes by here. A thread runs one loop at a time.
-        """
-        loop = self.serving_loop
-        if loop is None:
-            return False
-        if get_ident() == self._serving_thread and loop.is_running():
-            return True
+    def require_here(self) -> None:
+        """Raise the error of `refusal` unless commands are accepted and the caller runs on the loop that serves."""
         try:
-            is_here = asyncio.get_running_loop() is loop
+            is_here = self.accepting and asyncio.get_running_loop() is self.serving_loop
         except RuntimeError:  # a thread without an event loop
-            return False
-        if is_here:
-            self._serving_thread = get_ident()
-        return is_here
-
-    def forget_thread(self) -> None:
-        """Find out again which thread runs the loop; in a forked process, none does."""
-        self._serving_thread = 0
+            is_here = False
+        if not is_here:
+            raise self.refusal()
+        self.serving_thread = get_ident()
 
     async def start(self) -> None:
         """Open the store and start every component; return when commands are accepted.
@@ -261,7 +248,7 @@ _all: WeakSet[Lifecycle] = WeakSet()
 
 def _forget_threads() -> None:
     for lifecycle in _all:
-        lifecycle.forget_thread()
+        lifecycle.serving_thread = 0
 
 
 if hasattr(os, "register_at_fork"):

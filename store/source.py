@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from itertools import chain, count, product
 from typing import Protocol
 
 
@@ -28,7 +29,6 @@ class Source(Protocol):
         ...
 
 
-# The last digits of an identifier: formatting the whole number each time costs more than twice as much.
 _TWO_DIGITS = [f"{low:02x}" for low in range(256)]
 
 
@@ -37,30 +37,21 @@ class SystemSource:
 
     Identifiers are `<start of the run, ms, hex>-<48 random bits>-<counter>`. The random part makes them unique. Because
     they rise, the permanent index of command ids grows at its right edge, at a fifth of the cost of random keys.
+
+    new_id: an iterator in C, which joins three parts of an identifier. Formatting the whole number costs twice as much.
     """
 
-    __slots__ = ("_count", "_ids", "_random", "_run")
+    __slots__ = ("_random", "new_id")
 
     def __init__(self) -> None:
         self._random = random.SystemRandom()
-        self._run = f"{time.time_ns() // 1_000_000:011x}-{self._random.getrandbits(48):012x}-"
-        self._count = 0
-        self._ids = self._next_ids()
-        next(self._ids)
+        run = f"{time.time_ns() // 1_000_000:011x}-{self._random.getrandbits(48):012x}-"
+        parts = chain.from_iterable(product((f"{run}{high:04x}",), _TWO_DIGITS, _TWO_DIGITS) for high in count())
+        self.new_id: Callable[[], str] = map("".join, parts).__next__
+        self.new_id()
 
     def now_us(self) -> int:
         return time.time_ns() // 1_000
-
-    def new_id(self) -> str:
-        for new_id in self._ids:
-            return new_id
-        self._count += 1
-        self._ids = self._next_ids()
-        return next(self._ids)
-
-    def _next_ids(self) -> Iterator[str]:
-        """Return the next 256 identifiers; an iterator in C makes each when it is needed."""
-        return map(f"{self._run}{self._count:06x}".__add__, _TWO_DIGITS)
 
     def random(self) -> float:
         return self._random.random()

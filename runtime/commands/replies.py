@@ -120,10 +120,11 @@ class Replies:
             envelope = request.envelope
             future = envelope.future
             if future is not None and not future.done():
-                count = len(request.events)
+                decided = request.decided
+                count = len(decided)
                 version = request.expected_version + count
                 last: int = position + count - 1  # type: ignore[operator]
-                set_result(future, Ack(envelope.to, version, last, request.decided, envelope.command_id))
+                set_result(future, Ack(envelope.to, version, last, decided, envelope.command_id))
                 add_answer(future)
             if request.followers is not None or request.snapshot is not None:
                 actor.acknowledged(request)

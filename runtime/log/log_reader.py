@@ -115,7 +115,9 @@ class LogReader:
         classes = self.wanted(classes)
         kept = self.log_tail.after(position)
         if kept is not None:
-            events: list[Delivered] = [one for one in kept if classes is None or type(one.event) in classes]
+            events: list[Delivered] = (
+                [*kept] if classes is None else [one for one in kept if type(one.event) in classes]
+            )
             return Slice(events, kept[-1].position, kept[-1].recorded_us)
         try:
             records = await self._records(position, classes)

@@ -21,7 +21,7 @@ from actorium.actors.actor import Actor
 from actorium.actors.pending import PendingAppend
 from actorium.runtime.waits import end
 from actorium.store.event_store import Append, Appended, Head
-from actorium.store.events import Event, RecordedEvent
+from actorium.store.events import Event, Metadata, RecordedEvent
 from actorium.store.shapes.storable import Decode
 
 _TIMES_KEPT = 1_024
@@ -71,16 +71,21 @@ class _Batch:
     def _make(self) -> list[RecordedEvent[Event]]:
         recorded_us = self._outcome.recorded_us
         made: list[RecordedEvent[Event]] = []
+        add = made.append
         for request, position in zip(self._requests, self._outcome.outcomes, strict=True):
             if type(position) is not int:
                 continue
             stream, version = request.stream, request.expected_version
-            metadata = request.metadata or request.envelope.metadata
+            stream_type, stream_id = stream.type, stream.id
+            metadata = request.metadata
+            if metadata is None:
+                by = request.envelope  # `Envelope.metadata`, inlined: hot path
+                metadata = Metadata(by.command_id, by.correlation_id, by.causation_id, by.headers)
             if request.actor.kind.copied:
                 self._note_mutable(request, len(made))
             for event in request.decided:
                 version += 1
-                made.append(RecordedEvent(stream.type, stream.id, version, position, event, metadata, recorded_us))
+                add(RecordedEvent(stream_type, stream_id, version, position, event, metadata, recorded_us))
                 position += 1
         return made
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from threading import get_ident
 from typing import Self
 
 import msgspec
@@ -168,9 +169,11 @@ class Runtime(RuntimeReading):
         return components.in_order()
 
     def _running(self) -> Engine:
-        if self._lifecycle.accepts_here():
-            return self._engine
-        raise self._lifecycle.refusal()
+        # A thread runs one loop at a time. `get_running_loop` makes a system call in CPython 3.11: hot path.
+        lifecycle, loop = self._lifecycle, self._lifecycle.serving_loop
+        if get_ident() != lifecycle.serving_thread or loop is None or not loop.is_running():
+            lifecycle.require_here()
+        return self._engine
 
     def _running_processors(self) -> Mapping[object, Processor]:
         self._running()
