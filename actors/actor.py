@@ -116,7 +116,7 @@ class Actor:
         return True
 
     def _decide(self, envelope: Envelope, handler: CommandHandler) -> None:
-        kind, version = self.kind, self.version
+        kind, version, state = self.kind, self.version, self.state
         encoded: tuple[EncodedEvent, ...]
         events: tuple[Event, ...]
         try:
@@ -124,12 +124,12 @@ class Actor:
                 self._require_version(envelope, handler)
             metadata: Metadata | None = None
             if handler.wants_metadata:
-                metadata = kind.metadata_of(self.state, envelope.metadata)
-                decided = handler.method(self.state, envelope.command, metadata)
+                metadata = kind.metadata_of(state, envelope.metadata)
+                decided = handler.method(state, envelope.command, metadata)
                 metadata_json = as_json(metadata)
             else:
                 method = handler.method
-                decided = method(self.state, envelope.command)
+                decided = method(state, envelope.command)
                 metadata_json = envelope.metadata_json()
             form = kind.forms.get(type(decided))
             if form is not None:
@@ -137,7 +137,7 @@ class Actor:
                 name, schema_version, check, evolve = form
                 payload = as_json(decided)
                 encoded = (EncodedEvent(name, schema_version, payload, metadata_json),)
-                events = (check(decided, payload),)
+                events = (event := check(decided, payload),)
                 size_bytes = len(payload) + len(metadata_json)
             else:
                 encoded, events, size_bytes = self._encode_all(decided, metadata_json)
@@ -156,10 +156,10 @@ class Actor:
             return
         try:
             if form is not None:
-                evolve(self.state, events[0])
+                evolve(state, event)
             else:
                 for event in events:
-                    kind.forms[type(event)][-1](self.state, event)
+                    kind.forms[type(event)][-1](state, event)
         except BaseException as raised:
             self._command_failed(envelope, "the @evolve method for its event", raised)
             self._begin_recovery(withdraw=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeGuard
 
 import msgspec
@@ -50,6 +50,29 @@ def is_unicode(text: object) -> TypeGuard[str]:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def copied_headers(headers: object) -> dict[str, str]:
+    """Return a copy of headers; raise InvalidCommand for anything but a mapping."""
+    if not isinstance(headers, Mapping):
+        raise InvalidCommand(f"headers={headers!r}: must be a mapping of strings to strings")
+    return dict(headers)
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raise InvalidCommand for headers that cannot be stored and read back unchanged."""
+    for name, value in headers.items():
+        if not (is_unicode(name) and is_unicode(value)):
+            raise InvalidCommand(f"headers={{{name!r}: {value!r}}}: names and values must be strings")
+
+
+def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Return a copy of headers that can be stored; raise InvalidCommand for anything else."""
+    if not headers:
+        return {}
+    copied = copied_headers(headers)
+    check_headers(copied)
+    return copied
 
 
 class Command(msgspec.Struct, frozen=True, gc=False, metaclass=MessageMeta):

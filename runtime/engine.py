@@ -13,14 +13,13 @@ import anyio.abc
 
 from actorium.actors.actor import Actor
 from actorium.actors.aggregate import Aggregate
-from actorium.actors.commands import Command, CommandHandler
 from actorium.actors.envelope import Envelope
 from actorium.actors.hydration import Hydrator
 from actorium.actors.kind import ActorKind
 from actorium.actors.pending import PendingAppend
 from actorium.runtime.cluster.routed_dispatcher import ObservedRoutedDispatcher, RoutedDispatcher
 from actorium.runtime.commands.deadlines import Deadlines
-from actorium.runtime.commands.dispatcher import Dispatcher, time_out
+from actorium.runtime.commands.dispatcher import Dispatcher, Handlers, time_out
 from actorium.runtime.commands.known_ids import KnownIds
 from actorium.runtime.commands.live_actors import LiveActors
 from actorium.runtime.commands.observed import (
@@ -100,7 +99,9 @@ class Engine(Component):
         handlers = _handlers(self.kinds[aggregate] for aggregate in aggregates)
         self.dispatcher = self._dispatcher(handlers, environment, is_node)
         self.admission = self.dispatcher.admission
-        self.scheduler = Scheduler(loop, self.admission, crashed, turn_budget=settings.turn_budget)
+        self.scheduler = Scheduler(
+            loop, self.admission, crashed, self.dispatcher.ready, turn_budget=settings.turn_budget
+        )
         hydrated = instruments.teller("actor_hydrated")
         self.hydrator = (
             Hydrator(store, self._hydration_failed, recovered)
@@ -142,9 +143,7 @@ class Engine(Component):
         self.answer_duplicate: Callable[[Envelope, CommandRecord], None] = self.replies.answer_duplicate
         self.look_up_ids: Callable[[Actor], bool] = self.known_ids.look_up
 
-    def _dispatcher(
-        self, handlers: dict[type[Command], tuple[str, CommandHandler]], environment: RuntimeEnvironment, is_node: bool
-    ) -> Dispatcher:
+    def _dispatcher(self, handlers: Handlers, environment: RuntimeEnvironment, is_node: bool) -> Dispatcher:
         wanted = (
             {kind.type: kind for kind in self.kinds.values()},
             handlers,
@@ -240,8 +239,8 @@ class Engine(Component):
         )
 
 
-def _handlers(kinds: Iterable[ActorKind[Actor]]) -> dict[type[Command], tuple[str, CommandHandler]]:
-    return {command: (kind.type, handler) for kind in kinds for command, handler in kind.handlers.items()}
+def _handlers(kinds: Iterable[ActorKind[Actor]]) -> Handlers:
+    return {command: (kind, handler) for kind in kinds for command, handler in kind.handlers.items()}
 
 
 def _also_told(call: Callable[[Actor], None], tell: Tell | None) -> Callable[[Actor], None]:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from actorium.actors.actor import Actor
-from actorium.actors.commands import Ack, Command, checked_id
+from actorium.actors.commands import Ack, Command, check_headers, checked_id
 from actorium.actors.envelope import Envelope
 from actorium.actors.errors import HydrationFailed
 from actorium.actors.kind import ActorKind
@@ -23,7 +23,7 @@ from actorium.runtime.cluster.directory import Directory
 from actorium.runtime.cluster.remote import RemoteCommands
 from actorium.runtime.cluster.shards import shard_of
 from actorium.runtime.commands.answer_batch import Answer, Take
-from actorium.runtime.commands.dispatcher import Dispatcher, check_headers, time_out
+from actorium.runtime.commands.dispatcher import Dispatcher, time_out
 from actorium.runtime.commands.observed import ObservedDispatcher
 from actorium.runtime.errors import NewerCodeNeeded
 from actorium.store.errors import ActoriumError, UnknownEventType
@@ -70,7 +70,7 @@ class RoutedDispatcher(Dispatcher):
         """Do what `Dispatcher.send` does, wherever the stream is."""
         known = self._handlers.get(command.__class__)
         to = command.to if known is not None else None
-        if known is None or type(to) is not str or self.directory.serves(known[0], to):
+        if known is None or type(to) is not str or self.directory.serves(known[0].type, to):
             return super().send(command, command_id, timeout_s)
         return self._ask_elsewhere(self.envelope(command, command_id, None, "", "", None, timeout_s))
 

@@ -10,11 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import deque
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from actorium.actors.actor import Actor
-from actorium.actors.commands import Ack, Command, CommandHandler, checked_id, checked_text, is_unicode
+from actorium.actors.commands import (
+    Ack,
+    Command,
+    CommandHandler,
+    check_headers,
+    checked_id,
+    checked_text,
+    copied_headers,
+)
 from actorium.actors.envelope import Envelope
 from actorium.actors.kind import ActorKind
 from actorium.actors.status import Status
@@ -27,40 +36,40 @@ from actorium.runtime.commands.live_actors import LiveActors
 from actorium.runtime.commands.supervision import Supervisor
 from actorium.runtime.errors import CommandTimeout
 from actorium.runtime.settings import Settings
-from actorium.store.errors import ConfigurationError, InvalidCommand
+from actorium.store.errors import ConfigurationError
 from actorium.store.source import Source
 
-_NO_IDS = ("", "")
 _READY, _IDLE, _COLD, _FAILED = Status.READY, Status.IDLE, Status.COLD, Status.FAILED
+
+Handlers = Mapping[type[Command], tuple[ActorKind[Actor], CommandHandler]]
+"""The commands that users may send, with the kind of the actor that handles each."""
 
 
 class Dispatcher:
     """Makes checked envelopes and delivers them to the mailboxes of their actors.
 
     kinds: all kinds of actors by stream type.
-    handlers: the commands that users may send, with the stream type of the actor that handles each.
+    ready: the queue of the scheduler. While it holds an actor, a callback is scheduled for it.
     """
 
     def __init__(
         self,
         kinds: Mapping[str, ActorKind[Actor]],
-        handlers: Mapping[type[Command], tuple[str, CommandHandler]],
+        handlers: Handlers,
         deadlines: Deadlines[Envelope],
         live: LiveActors,
         supervisor: Supervisor,
         source: Source,
         settings: Settings,
     ) -> None:
-        self._kinds = kinds
-        self._handlers = handlers
-        self._deadlines = deadlines
-        self._live = live
-        self._supervisor = supervisor
+        self._kinds, self._handlers = kinds, handlers
+        self._deadlines, self._live, self._supervisor = deadlines, live, supervisor
         self._new_id = source.new_id
         self._max_payload_bytes = settings.max_payload_bytes
         self._mailbox_limit = settings.mailbox_limit
         self._loop = loop = asyncio.get_running_loop()
         self._time = loop.time
+        self.ready = self._shortcut = deque[Actor]()
         self.answers = AnswerBatch(loop)
         self.admission = Admission(
             self._deliver_waiting,
@@ -89,23 +98,18 @@ class Dispatcher:
         Raises ConfigurationError if no aggregate handles the command, InvalidCommand for a wrong value.
         """
         try:
-            stream_type, handler = self._handlers[command.__class__]  # not `type(…)`, which is a call: hot path
+            kind, handler = self._handlers[command.__class__]  # not `type(…)`, which is a call: hot path
         except KeyError:
             raise _unhandled(type(command)) from None
         copy, encoded = handler.codec.admit(command, self._max_payload_bytes)
-        if command_id is None:
-            fresh = True
-            command_id = self._new_id()
-        else:
-            fresh = False
-            command_id = checked_command_id(command_id)
+        fresh = command_id is None
+        command_id = self._new_id() if command_id is None else checked_command_id(command_id)
         if expected_version is not None:
             checked_count(expected_version, "expected_version", "a version, or 0 for an empty stream")
-        if (correlation_id, causation_id) != _NO_IDS:  # one comparison: hot path
-            checked_text(correlation_id, "correlation_id")
-            checked_text(causation_id, "causation_id")
+        checked_text(correlation_id, "correlation_id")
+        checked_text(causation_id, "causation_id")
         return Envelope(
-            stream_type,
+            kind.type,
             copy.to,
             copy,
             handler,
@@ -115,7 +119,7 @@ class Dispatcher:
             fresh,
             correlation_id,
             causation_id,
-            _copied(headers) if headers else {},
+            copied_headers(headers) if headers else {},
             expected_version,
             0,
             timeout_s,
@@ -127,7 +131,7 @@ class Dispatcher:
         known = self._handlers.get(command_class)
         if known is None:
             raise _unhandled(command_class)
-        return known[0]
+        return known[0].type
 
     # --- the entry ------------------------------------------------------------------------------------------------
 
@@ -138,14 +142,15 @@ class Dispatcher:
         way to the mailbox.
         """
         admission = self.admission
-        queue = admission.queue
-        expected_s = (admission.in_flight + len(queue)) * queue.throughput.each_s
-        if (expected_s > timeout_s * admission.part or expected_s > admission.max_wait_s) and admission.is_late(
-            timeout_s, expected_s
-        ):
-            raise admission.too_late(expected_s)
+        each_s = admission.queue.throughput.each_s
+        if each_s:  # it is known only while commands wait for each other
+            expected_s = (admission.in_flight + len(admission.queue)) * each_s
+            if (expected_s > timeout_s * admission.part or expected_s > admission.max_wait_s) and admission.is_late(
+                timeout_s, expected_s
+            ):
+                raise admission.too_late(expected_s)
         try:
-            stream_type, handler = self._handlers[command.__class__]
+            kind, handler = self._handlers[command.__class__]
         except KeyError:
             raise _unhandled(type(command)) from None
         copy, encoded = handler.codec.admit(command, self._max_payload_bytes)
@@ -155,7 +160,7 @@ class Dispatcher:
         time, new_id = self._time, self._new_id  # called as attributes, they would cost twice as much in CPython 3.11
         now = time()
         envelope = Envelope(
-            stream_type,
+            kind.type,
             copy.to,
             copy,
             handler,
@@ -167,13 +172,27 @@ class Dispatcher:
             deadline=now + timeout_s,
             encoded=encoded,
         )
-        kind = self._kinds[stream_type]
-        # If more callers are about to be resumed, their commands are committed together with this one.
-        decides_now = admission.in_flight == 0 and not self.answers.rest and _stack_has_room()
-        if not self._try_deliver(kind, envelope, now, decide_now=decides_now):
-            return self._ask_when_there_is_room(kind, envelope, answer)
-        if answer.done():
-            return _after_a_pause(answer)
+        in_flight, actor = admission.in_flight, kind.live.get(copy.to)
+        if (
+            (ready := self._shortcut)
+            and actor is not None
+            and actor.status is _IDLE
+            and actor.pending is None
+            and in_flight < admission.limit
+            and not (admission.queue or admission.mailbox_queues)
+        ):  # `_try_deliver`, inlined: hot path
+            actor.used_at = now
+            actor.mailbox = [envelope]
+            actor.status = _READY
+            admission.in_flight = in_flight + 1
+            ready.append(actor)
+        else:
+            # If more callers are about to be resumed, their commands are committed together with this one.
+            decides_now = in_flight == 0 and not self.answers.rest and _stack_has_room()
+            if not self._try_deliver(kind, envelope, now, decide_now=decides_now):
+                return self._ask_when_there_is_room(kind, envelope, answer)
+            if decides_now and answer.done():
+                return _after_a_pause(answer)
         deadlines = self._deadlines
         if envelope.deadline >= deadlines.last:  # `Deadlines.add`, inlined: hot path
             deadlines.last = envelope.deadline
@@ -295,7 +314,8 @@ class Dispatcher:
         """
         admission = self.admission
         # `has_room`, inlined: hot path.
-        if (admission.in_flight >= admission.limit or admission.queue) and not is_next:
+        in_flight = admission.in_flight
+        if (in_flight >= admission.limit or admission.queue) and not is_next:
             return False
         actor = kind.live.get(envelope.to)
         if actor is None:
@@ -312,21 +332,20 @@ class Dispatcher:
             if refusal is not None:
                 raise refusal
             status = _COLD
-        if not admission.in_flight:
+        if not in_flight:
             admission.queue.throughput.begin(now)
         if status is _IDLE:
-            # An idle actor has no mailbox. `make_ready` comes first: if the sender's stack is full, a call raises, and
-            # nothing was delivered.
+            # It has no mailbox. `make_ready` comes first: if the stack is full, it raises, and nothing was delivered.
             if not decide_now:
                 make_ready = kind.host.make_ready
                 make_ready(actor)
-            admission.in_flight += 1
+            admission.in_flight = in_flight + 1
             actor.mailbox = [envelope]
             actor.status = _READY
             if decide_now:
                 kind.host.turn_now(actor)
             return True
-        admission.in_flight += 1
+        admission.in_flight = in_flight + 1
         mailbox = actor.mailbox
         if mailbox is None:
             actor.mailbox = [envelope]
@@ -358,28 +377,6 @@ def _unhandled(command_class: type[Command]) -> ConfigurationError:
         f"no aggregate of this runtime handles {command_class.__name__}: add the aggregate whose @create or @decide "
         "handles it to Runtime([…])"
     )
-
-
-def _copied(headers: object) -> dict[str, str]:
-    if not isinstance(headers, Mapping):
-        raise InvalidCommand(f"headers={headers!r}: must be a mapping of strings to strings")
-    return dict(headers)
-
-
-def check_headers(headers: Mapping[str, str]) -> None:
-    """Raise InvalidCommand for headers that cannot be stored and read back unchanged."""
-    for name, value in headers.items():
-        if not (is_unicode(name) and is_unicode(value)):
-            raise InvalidCommand(f"headers={{{name!r}: {value!r}}}: names and values must be strings")
-
-
-def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """Return a copy of headers that can be stored; raise InvalidCommand for anything else."""
-    if not headers:
-        return {}
-    copied = _copied(headers)
-    check_headers(copied)
-    return copied
 
 
 def time_out(envelope: Envelope) -> None:

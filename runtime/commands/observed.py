@@ -7,6 +7,7 @@ of the event loop.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -113,6 +114,7 @@ class ObservedDispatcher(Dispatcher):
     def __init__(self, *wanted: Any, observer: CommandObserver) -> None:
         super().__init__(*wanted)
         self._observer = observer
+        self._shortcut = deque()  # always empty, so that `send` delivers through `_try_deliver`
 
     def _try_deliver(
         self,

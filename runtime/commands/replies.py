@@ -109,10 +109,8 @@ class Replies:
         add_answer: Callable[[Any], None] = self._answers.adder()
         for request, position in zip(requests, outcomes, strict=True):
             actor = request.actor
-            pending = actor.pending
             # `outcome_known` and `acknowledge`, inlined: hot path.
-            if type(position) is int and pending is not None and len(pending) == 1 and actor.status is not _RECOVERING:
-                assert pending[0] is request, "outcomes arrive in order"
+            if actor.pending == [request] and type(position) is int and actor.status is not _RECOVERING:
                 actor.pending = None
             elif not actor.outcome_known(request, position):
                 continue

@@ -20,13 +20,17 @@ COMMANDS_PER_CALLBACK = 1_024
 
 
 class Scheduler:
-    """The ready queue, and the callback that empties it in fair turns."""
+    """The callback that empties the ready queue in fair turns.
+
+    ready: the queue; whoever finds it empty calls `make_ready`.
+    """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         admission: Admission,
         crashed: Callable[[BaseException], None],
+        ready: deque[Actor],
         *,
         turn_budget: int,
     ) -> None:
@@ -34,7 +38,7 @@ class Scheduler:
         self._admission = admission
         self._crashed = crashed
         self._budget = turn_budget
-        self._ready: deque[Actor] = deque()
+        self._ready = ready
         self._scheduled = False
 
     def __len__(self) -> int:
@@ -42,10 +46,10 @@ class Scheduler:
 
     def make_ready(self, actor: Actor) -> None:
         """Put an actor at the end of the queue; it is READY before the loop's next iteration."""
-        self._ready.append(actor)
         if not self._scheduled:
             self._loop.call_soon(self._run)  # first: it may raise, for a sender whose stack is full
             self._scheduled = True
+        self._ready.append(actor)
 
     def turn_now(self, actor: Actor) -> None:
         """Give a READY actor its turn immediately, within the call that delivered its mail."""

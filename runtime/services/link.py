@@ -14,12 +14,11 @@ import anyio
 import anyio.abc
 import msgspec
 
-from actorium.actors.commands import Ack, Command, CommandCodec, checked_text
+from actorium.actors.commands import Ack, Command, CommandCodec, checked_headers, checked_text
 from actorium.actors.envelope import Envelope
 from actorium.runtime.arguments import checked_count
 from actorium.runtime.bus.bus import Bus, BusMessage, BusSubscription
 from actorium.runtime.commands.derived_ids import checked_command_id
-from actorium.runtime.commands.dispatcher import checked_headers
 from actorium.runtime.component import Component
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.messages.frames import AskMessage, decode_frame

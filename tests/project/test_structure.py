@@ -35,6 +35,7 @@ NONDETERMINISTIC_CALLS = {"datetime.now", "datetime.utcnow", "datetime.today", "
 NONDETERMINISTIC_CALLS |= {"os.urandom", "os.getrandom"}
 THREADED_CALLS = {"to_thread", "run_in_executor"}
 ALLOWED = {
+    "runtime/lifecycle.py": "a caller on the wrong thread is refused",
     "store/source.py": "the one injected source of time, ids and randomness",
     "store/sqlite/": "a store adapter: the database uses its own threads",
     "store/postgresql/connections/keys.py": "a key store is synchronous, so its connection has a thread",
