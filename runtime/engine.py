@@ -120,6 +120,7 @@ class Engine(Component):
             source,
             self.replies.committed,
             self.dispatcher.answers.hand_over,
+            self.log_tail.wake,
             max_batch_events=settings.max_batch_events,
             max_batch_bytes=settings.max_batch_bytes,
             is_remote=is_shared(store),

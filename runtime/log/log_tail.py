@@ -23,6 +23,7 @@ from actorium.runtime.waits import end
 from actorium.store.event_store import Append, Appended, Head
 from actorium.store.events import Event, Metadata, RecordedEvent
 from actorium.store.shapes.storable import Decode
+from actorium.store.writers.prompt_future import PromptFuture
 
 _TIMES_KEPT = 1_024
 _LOOK_AT_EVENTS = 256  # for fewer, asking the followers for their positions is not worth it
@@ -116,6 +117,7 @@ class LogTail:
         self._waiting: dict[int, tuple[asyncio.Future[bool], float]] = {}
         self._timer: asyncio.TimerHandle | None = None  # rings when the first of them stops waiting, or earlier
         self._closed = False
+        self._has_grown = False  # since the waiters were woken
         self.listener: Callable[[Sequence[Append], Appended], None] | None = None
         """Called with each commit of this process, once the position has moved."""
 
@@ -124,7 +126,7 @@ class LogTail:
         self.position = head.position
 
     def advance(self, requests: Sequence[PendingAppend[Actor]], outcome: Appended) -> None:
-        """Add a committed batch and wake the waiters."""
+        """Add a committed batch; the writer then calls `wake`."""
         outcomes = outcome.outcomes
         if not outcomes:
             return
@@ -150,8 +152,16 @@ class LogTail:
             self._keep(_Batch(first, self.position, requests, outcome))
         if self.listener is not None:
             self.listener(requests, outcome)
-        if self._waiting:
-            self._wake()
+        self._has_grown = True
+
+    def wake(self) -> None:
+        """Wake the waiters if there was a commit; called in a callback of the loop, because it may resume them."""
+        if self._has_grown:
+            self._has_grown = False
+            if self._waiting:
+                waiting, self._waiting = self._waiting, {}
+                for one, _ in waiting.values():
+                    end(one)
 
     def grew_to(self, end: Head) -> None:
         """Note that another process wrote to the log, and wake the waiters; its events are read from the log."""
@@ -160,7 +170,7 @@ class LogTail:
         self._times.append((self.position + 1, end.recorded_us))
         self.position = end.position
         self._forget()
-        self._wake()
+        self._wake_later()
 
     def _forget(self) -> None:
         if self._kept:
@@ -228,7 +238,7 @@ class LogTail:
         """Wait until the log is longer than `position`, or `poll_s` seconds; return False if it no longer grows."""
         if self.position > position or self._closed:
             return self.position > position or not self._closed
-        await self.moved(asyncio.get_running_loop().create_future(), poll_s)
+        await self.moved(PromptFuture(asyncio.get_running_loop()), poll_s)
         return self.position > position or not self._closed
 
     async def moved(self, waiting: asyncio.Future[bool], within_s: float) -> bool:
@@ -255,12 +265,13 @@ class LogTail:
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         now = loop.time()
-        for waiting, until in self._waiting.values():
-            if until <= now:
-                end(waiting, False)
-        later = [until for _, until in self._waiting.values() if until > now]
+        waits = list(self._waiting.values())
+        later = [until for _, until in waits if until > now]
         if later:
             self._arm(loop, min(later))
+        for waiting, until in waits:
+            if until <= now:
+                end(waiting, False)  # its waiter may wait again at once
 
     def close(self) -> None:
         """Tell all waiters that no more events will come."""
@@ -268,9 +279,11 @@ class LogTail:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._wake()
+        self._wake_later()
 
-    def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, {}
-        for one, _ in waiting.values():
-            end(one)
+    def _wake_later(self) -> None:
+        """Wake the waiters in the next iteration of the loop; the caller may be a task."""
+        for one, _ in self._waiting.values():
+            self._has_grown = True
+            one.get_loop().call_soon(self.wake)
+            break

@@ -39,7 +39,7 @@ class RowStatement:
         self._padding: tuple[Any, ...] = (None, *[0] * (columns - 1))
         self._sizes = [size for size in _LADDER if size <= largest]
         self._row = f"({', '.join('?' * columns)})"
-        self._texts: dict[int, str] = {}
+        self._texts: dict[int, str] = {}  # by the number of values
 
     @property
     def rows_max(self) -> int:
@@ -48,6 +48,10 @@ class RowStatement:
 
     def execute(self, db: sqlite3.Connection, values: Sequence[Any]) -> None:
         """Run the statement over rows whose columns are listed one after the other in `values`."""
+        text = self._texts.get(len(values))
+        if text is not None:
+            db.execute(text, values)
+            return
         for text, arguments in self._parts(values):
             db.execute(text, arguments)
 
@@ -65,7 +69,8 @@ class RowStatement:
             size = sizes[bisect_left(sizes, count)]
             if size > count:
                 part = [*part, *self._padding * (size - count)]
-            text = self._texts.get(size)
+            text = self._texts.get(size * columns)
             if text is None:
-                text = self._texts[size] = self._template.format(rows=", ".join([self._row] * size))
+                text = self._template.format(rows=", ".join([self._row] * size))
+                self._texts[size * columns] = text
             yield text, part

@@ -90,6 +90,8 @@ class GroupCommitWriter(Generic[R]):
 
     completed: called with the requests and the outcome of each batch, on the loop, in order.
     resume: called at the end of a callback of the loop, after `completed`. It may resume callers, who may enqueue.
+    wake: called after that, and may resume those who follow the log. It is called before the next commit of a lone
+        caller begins: a thread that starts meanwhile would have to wait for the interpreter lock.
     is_remote: commits run in another process. Many requests are then committed in two halves, which take turns: while
         one is committed, the callers of the other are served.
     """
@@ -100,6 +102,7 @@ class GroupCommitWriter(Generic[R]):
         source: Source,
         completed: Callable[[Sequence[R], Appended | Transient], None],
         resume: Callable[[], None],
+        wake: Callable[[], None],
         *,
         max_batch_events: int,
         max_batch_bytes: int,
@@ -111,6 +114,7 @@ class GroupCommitWriter(Generic[R]):
         self._source = source
         self._completed = completed
         self._resume = resume
+        self._wake = wake
         self._max_events = max_batch_events
         self._max_bytes = max_batch_bytes
         self._is_remote = is_remote
@@ -186,6 +190,7 @@ class GroupCommitWriter(Generic[R]):
         flight.landing.cancel()
         self._rest()
         self._resume()
+        self._loop.call_soon(self._wake, context=self._context)  # this is a task
         return flight.requests
 
     async def _becomes_idle(self) -> None:
@@ -213,6 +218,7 @@ class GroupCommitWriter(Generic[R]):
         try:
             self._resume()
         finally:
+            self._wake()
             if self._expects:
                 self._loop.call_soon(self._advance, context=self._context)  # after the turns of resumed callers
             elif rests:
@@ -347,6 +353,7 @@ class GroupCommitWriter(Generic[R]):
         except Exception as bug:
             self._end_with(bug)
         self._resume()
+        self._wake()
 
     def _end_with(self, bug: Exception) -> None:
         """End `run` with a bug in `completed`; what it has not taken counts as in flight."""

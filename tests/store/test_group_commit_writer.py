@@ -38,8 +38,10 @@ class LoneCaller:
         self.limit = limit
         self.sent = self.committed = 0
         self.is_told = False
+        self.store = store
+        self.begun_at_wakes: list[int] = []  # the number of commits that had begun at each wake-up
         self.writer: GroupCommitWriter[AppendRequest] = GroupCommitWriter(
-            store, SeededSource(), self.note, self.resume, max_batch_events=100, max_batch_bytes=1_000_000
+            store, SeededSource(), self.note, self.resume, self.wake, max_batch_events=100, max_batch_bytes=1_000_000
         )
 
     def send(self) -> None:
@@ -56,6 +58,9 @@ class LoneCaller:
             self.is_told = False
             self.send()
 
+    def wake(self) -> None:
+        self.begun_at_wakes.append(self.store.batches)
+
 
 @virtual
 async def test_what_a_lone_caller_decides_when_it_is_resumed_is_committed_at_once() -> None:
@@ -68,6 +73,7 @@ async def test_what_a_lone_caller_decides_when_it_is_resumed_is_committed_at_onc
         assert store.landing is not None
         store.landing.set_result(Appended([batch], 0))
         assert (caller.committed, store.batches) == (batch, batch + 1)
+        assert caller.begun_at_wakes[-1] == batch, "those who follow the log are woken in the same callback"
     assert store.landing is not None
     store.landing.set_result(Appended([3], 0))
     await caller.writer.drained()
@@ -137,6 +143,7 @@ class ManyCallers:
             SeededSource(),
             self.note,
             self.resume,
+            lambda: None,
             max_batch_events=1_000,
             max_batch_bytes=1_000_000,
             is_remote=is_remote,

@@ -31,6 +31,26 @@ async def test_growth_wakes_who_waits() -> None:
     assert tail.recorded_us_after(3) == 20
 
 
+@pytest.mark.asyncio
+async def test_a_commit_wakes_who_waits_within_the_callback_that_reports_it() -> None:
+    tail, own = tail_at(3), cast("PendingAppend[Actor]", append(StreamName("Tally", "a"), 0))
+    waiting = asyncio.ensure_future(tail.beyond(3, 60))
+    await asyncio.sleep(0)
+    seen: list[bool] = []
+
+    def report() -> None:
+        tail.wake()  # of a commit that failed
+        seen.append(tail.is_awaited)
+        tail.advance([own], Appended([4], 1))
+        tail.wake()
+        seen.append(tail.is_awaited)
+
+    asyncio.get_running_loop().call_soon(report)
+    await asyncio.sleep(0)
+    assert (seen, waiting.done()) == ([True, False], True)
+    assert await waiting
+
+
 def test_a_late_report_of_growth_changes_nothing() -> None:
     tail = tail_at(3)
     tail.grew_to(Head(5, 20))
