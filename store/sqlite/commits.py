@@ -49,6 +49,7 @@ class Commits:
     __slots__ = (
         "_connection",
         "_file",
+        "_flushes",
         "_is_quick",
         "_journal",
         "_loop",
@@ -69,6 +70,7 @@ class Commits:
         self._loop = asyncio.get_running_loop()
         self._file = file
         self._settings = settings
+        self._flushes = settings.flushes
         self._connection = connection
         self._journal = journal
         self._require_open = require_open
@@ -79,7 +81,7 @@ class Commits:
     def write(self, batch: AppendBatch, checkpoints: Sequence[SaveCheckpoint], ended: Ended) -> None:
         """Write a batch and checkpoints in one transaction, and call `ended` with the outcome, perhaps at once."""
         self._require_open()
-        if not self._settings.flushes:
+        if not self._flushes:
             if self._next_here_in:
                 self._next_here_in -= 1
             elif not checkpoints and self._write_here(batch, ended):
@@ -149,7 +151,7 @@ class Commits:
         try:
             written = self._journal.commit(db, batch, checkpoints)
             file.check()
-            if self._settings.flushes:
+            if self._flushes:
                 file.acknowledge(self._journal.position)
                 file.make_room(db)
         except StoreUnavailable as lost:  # found after the write: the file is no longer the one at the path

@@ -73,8 +73,9 @@ class WritePlan:
         `head` is that of its stream; None if it was unknown when the batch was scanned.
         """
         stream, mark = append.stream, append.command
-        if mark is not None and (mark.command_id in self._planned or mark.command_id in self._commands):
-            self.outcomes.append(DuplicateCommand(self._earlier(mark.command_id)))
+        command_id = None if mark is None else mark.command_id
+        if command_id is not None and (command_id in self._planned or command_id in self._commands):
+            self.outcomes.append(DuplicateCommand(self._earlier(command_id)))
             self.refused.add(stream)
             return
         if head is None:
@@ -89,14 +90,16 @@ class WritePlan:
         if head is None:
             head = self._new_stream(stream)
         stream_id, stream_crc = head.id, head.checksum
-        head.version = newest = version + len(append.events)
-        self.written.append((stream, stream_id, version, position, len(append.events)))
+        events = append.events
+        count = len(events)
+        head.version = newest = version + count
+        self.written.append((stream, stream_id, version, position, count))
         mark_values: tuple[Any, ...] = _NO_MARK
         if mark is not None:
-            column = events_column(mark.command_id, mark.fingerprint, newest, len(append.events))
+            column = events_column(mark.command_id, mark.fingerprint, newest, count)
             mark_values = (mark.command_id, column, mark.fingerprint)
         recorded_us, values = self.recorded_us, self.event_values
-        for event in append.events:
+        for event in events:
             version += 1
             type_id, type_bytes = types[event.type, event.schema_version]
             payload, metadata = event.payload, event.metadata

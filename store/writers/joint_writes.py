@@ -53,20 +53,22 @@ class JointWrites:
 
     def append(self, batch: AppendBatch) -> asyncio.Future[Appended]:
         """Write a batch, as `EventStore.append` does."""
-        assert self._append is None or self._append[1].done(), "append has one caller at a time"
         appended: asyncio.Future[Appended] = PromptFuture(self._loop)
-        self._append = (batch, appended)
-        if not self._is_busy:
-            self._begin()
+        if self._is_busy:
+            assert self._append is None or self._append[1].done(), "append has one caller at a time"
+            self._append = batch, appended
+        else:
+            self._run((batch, appended), None)
         return appended
 
     def save(self, checkpoints: Sequence[SaveCheckpoint]) -> asyncio.Future[Mapping[int, StatementFailed]]:
         """Write checkpoints, as `EventStore.save` does."""
-        assert self._save is None or self._save[1].done(), "save has one caller at a time"
         saved: asyncio.Future[Mapping[int, StatementFailed]] = PromptFuture(self._loop)
-        self._save = (checkpoints, saved)
-        if not self._is_busy:
-            self._begin()
+        if self._is_busy:
+            assert self._save is None or self._save[1].done(), "save has one caller at a time"
+            self._save = checkpoints, saved
+        else:
+            self._run(None, (checkpoints, saved))
         return saved
 
     def _begin(self) -> None:
@@ -77,9 +79,13 @@ class JointWrites:
             append = None
         if save is not None and save[1].done():
             save = None
-        self._is_busy = append is not None or save is not None
-        if not self._is_busy:
-            return
+        if append is None and save is None:
+            self._is_busy = False
+        else:
+            self._run(append, save)
+
+    def _run(self, append: _Append | None, save: _Save | None) -> None:
+        self._is_busy = True
         self._flying = append, save
         try:
             self._write(_NO_APPENDS if append is None else append[0], () if save is None else save[0], self._ended)
