@@ -44,7 +44,6 @@ from actorium.store.event_store import Head, Snapshot
 from actorium.store.log import logger
 from actorium.store.names import CommandRecord
 from actorium.store.personal.keyed_appends import KeyedAppends
-from actorium.store.shared import is_shared
 from actorium.store.writers.checkpoint_writer import CheckpointWriter
 from actorium.store.writers.group_commit_writer import AppendsBatches, GroupCommitWriter
 
@@ -123,7 +122,6 @@ class Engine(Component):
             self.log_tail.wake,
             max_batch_events=settings.max_batch_events,
             max_batch_bytes=settings.max_batch_bytes,
-            is_remote=is_shared(store),
         )
         self.checkpoints = CheckpointWriter(store)
         self.snapshots = SnapshotWriter(self.writer.save, max_bytes=settings.max_snapshot_bytes)

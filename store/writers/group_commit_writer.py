@@ -46,8 +46,6 @@ _CLOCK_BEHIND_US = 60_000_000
 # After callers did not return, the number of commits until the writer next tries to wait for them. An attempt in vain
 # delays the commands that wait by one iteration of the loop.
 _ATTEMPT_EVERY = 32
-# A batch for a remote store is halved from this size on: for a smaller one, another commit costs more than it gains.
-_HALVED_FROM = 32
 
 
 class AppendRequest(Append, gc=True, kw_only=True, eq=False):
@@ -92,8 +90,6 @@ class GroupCommitWriter(Generic[R]):
     resume: called at the end of a callback of the loop, after `completed`. It may resume callers, who may enqueue.
     wake: called after that, and may resume those who follow the log. It is called before the next commit of a lone
         caller begins: a thread that starts meanwhile would have to wait for the interpreter lock.
-    is_remote: commits run in another process. Many requests are then committed in two halves, which take turns: while
-        one is committed, the callers of the other are served.
     """
 
     def __init__(
@@ -106,7 +102,6 @@ class GroupCommitWriter(Generic[R]):
         *,
         max_batch_events: int,
         max_batch_bytes: int,
-        is_remote: bool = False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()  # that of the runtime, not of the caller whose command begins a commit
@@ -117,7 +112,6 @@ class GroupCommitWriter(Generic[R]):
         self._wake = wake
         self._max_events = max_batch_events
         self._max_bytes = max_batch_bytes
-        self._is_remote = is_remote
         self._waiting: list[R] = []
         self._snapshots: Snapshots = []
         self._flying: Flight[R] | None = None
@@ -264,7 +258,7 @@ class GroupCommitWriter(Generic[R]):
     def _waits_for_callers(self, flight: Flight[R]) -> bool:
         """Return whether to report a commit before the next one begins, so that its callers can be part of that."""
         waiting, landed = len(self._waiting), len(flight.requests)
-        if waiting > landed or (self._is_remote and waiting >= max(_HALVED_FROM // 2, landed // 3)):
+        if waiting > landed:
             return False
         if self._attempt_in:
             self._attempt_in -= 1
@@ -298,14 +292,10 @@ class GroupCommitWriter(Generic[R]):
         if self._has_withdrawn:
             self._has_withdrawn = False
             requests = [request for request in requests if not request.withdrawn]
-        if self._is_remote and len(requests) >= _HALVED_FROM and self._landed is None:
-            half = (len(requests) + 1) // 2
-            self._waiting = requests[half:]
-            del requests[half:]
         events = sum(map(len, map(_events_of, requests)))
         if events > self._max_events or sum(map(_size_bytes_of, requests)) > self._max_bytes:
             count, events = self._fitting(requests)
-            self._waiting[:0] = requests[count:]
+            self._waiting = requests[count:]
             del requests[count:]
         self._batches += 1
         self._events += events

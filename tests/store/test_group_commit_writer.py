@@ -8,7 +8,7 @@ from support.virtual_time import settled, virtual
 
 from actorium.store.event_store import AppendBatch, Appended
 from actorium.store.source import SeededSource
-from actorium.store.writers.group_commit_writer import _HALVED_FROM, AppendRequest, GroupCommitWriter
+from actorium.store.writers.group_commit_writer import AppendRequest, GroupCommitWriter
 from actorium.store.writers.prompt_future import PromptFuture
 from actorium.testing.contract_words import ALICE, append
 
@@ -111,83 +111,3 @@ async def test_a_commit_that_ends_at_once_after_one_that_took_time_is_reported()
     store.landing.set_result(Appended([1], 0))
     await settled()
     assert (caller.committed, store.batches) == (3, 3)
-
-
-class RemoteStore:
-    """Commits a batch when it is told to; a batch of callers who each have a stream."""
-
-    def __init__(self) -> None:
-        self.sizes: list[int] = []
-        self.landing: PromptFuture[Appended] | None = None
-
-    def append(self, batch: AppendBatch) -> asyncio.Future[Appended]:
-        self.sizes.append(len(batch.appends))
-        self.landing = PromptFuture(asyncio.get_running_loop())
-        return self.landing
-
-    async def land(self) -> None:
-        """End the commit in flight."""
-        assert self.landing is not None
-        self.landing.set_result(Appended([1] * self.sizes[-1], 0))
-        await settled()
-
-
-class ManyCallers:
-    """Each sends its next request as soon as its last one is reported."""
-
-    def __init__(self, *, is_remote: bool) -> None:
-        self.store = RemoteStore()
-        self.told = 0
-        self.writer: GroupCommitWriter[AppendRequest] = GroupCommitWriter(
-            self.store,
-            SeededSource(),
-            self.note,
-            self.resume,
-            lambda: None,
-            max_batch_events=1_000,
-            max_batch_bytes=1_000_000,
-            is_remote=is_remote,
-        )
-
-    def send(self, count: int) -> None:
-        one = append(ALICE, 0)
-        for _ in range(count):
-            self.writer.enqueue(AppendRequest(one.stream, 0, one.events, one.command, size_bytes=1))
-
-    def note(self, requests: Sequence[AppendRequest], outcome: Any) -> None:
-        self.told += len(requests)
-
-    def resume(self) -> None:
-        told, self.told = self.told, 0
-        self.send(told)
-
-
-@virtual
-async def test_the_two_halves_of_many_callers_take_turns_on_a_remote_store() -> None:
-    callers = ManyCallers(is_remote=True)
-    callers.send(100)
-    await settled()
-    for commits in range(1, 6):
-        assert callers.store.sizes == [50] * commits
-        assert callers.writer.statistics().waiting_requests == 50
-        await callers.store.land()
-
-
-@virtual
-async def test_many_callers_share_a_commit_of_a_store_in_this_process() -> None:
-    callers = ManyCallers(is_remote=False)
-    callers.send(100)
-    await settled()
-    await callers.store.land()
-    assert callers.store.sizes == [100, 100]
-
-
-@virtual
-async def test_a_batch_that_is_too_small_to_halve_stays_whole() -> None:
-    callers = ManyCallers(is_remote=True)
-    callers.send(_HALVED_FROM - 1)
-    await settled()
-    assert callers.store.sizes == [_HALVED_FROM - 1]
-    callers.send(1)  # beside the others: it waits for them, and the next batch is large enough
-    await callers.store.land()
-    assert callers.store.sizes == [_HALVED_FROM - 1, _HALVED_FROM // 2]

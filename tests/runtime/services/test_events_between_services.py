@@ -289,7 +289,7 @@ async def test_many_events_of_one_stream_share_a_commit() -> None:
         assert [len(event.order) for _, event in await taken_in(here) if isinstance(event, CreditReserved)] == [
             *range(1, 301)
         ]
-        assert here.statistics().writer.batches < 15
+        assert here.statistics().writer.batches < 10
 
 
 @virtual
