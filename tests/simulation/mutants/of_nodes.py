@@ -113,7 +113,7 @@ def every_node_runs_every_follower(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Directory, "should_run", lambda directory, name: True)
 
 
-@mutant(late_frames, since=5)
+@mutant(late_frames, since=2)
 def an_attempt_may_arrive_after_a_later_one(patch: pytest.MonkeyPatch) -> None:
     """An attempt is not carried out after a later one of its command has arrived; here it is."""
     is_newest = _Attempts.is_newest
@@ -124,7 +124,7 @@ def an_attempt_may_arrive_after_a_later_one(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_Attempts, "is_newest", is_new)
 
 
-@mutant(late_frames, since=39)
+@mutant(late_frames, since=91)
 def an_attempt_of_a_node_that_is_gone_is_carried_out(patch: pytest.MonkeyPatch) -> None:
     """What arrives from a node that is not a member is dropped in the end; here it is carried out."""
     carry_out = Serving._carry_out
@@ -141,7 +141,7 @@ def an_attempt_of_a_node_that_is_gone_is_carried_out(patch: pytest.MonkeyPatch) 
     patch.setattr(Serving, "_carry_out", in_any_case)
 
 
-@mutant(late_frames, since=94)
+@mutant(late_frames, since=149)
 def a_reply_to_a_replaced_attempt_counts(patch: pytest.MonkeyPatch) -> None:
     """Only the reply to the newest attempt counts; here that to any."""
     send, take = RemoteCommands._send, RemoteCommands.take
@@ -161,7 +161,7 @@ def a_reply_to_a_replaced_attempt_counts(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RemoteCommands, "take", take_any)
 
 
-@mutant(late_frames, since=13)
+@mutant(late_frames, since=39)
 def an_attempt_of_an_old_placement_is_carried_out(patch: pytest.MonkeyPatch) -> None:
     """A node carries out what was sent to it since it serves the shard; here also what was sent before."""
     carry_out = Serving._carry_out
