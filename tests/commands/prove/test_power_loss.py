@@ -72,4 +72,4 @@ def test_without_apsw_the_program_says_what_to_install(
         monkeypatch.delitem(sys.modules, f"actorium.simulation.disk.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "apsw", None)
     assert run([*FULL, "--jobs", "1"]) == 2
-    assert 'pip install "actorium[simulation]"' in capsys.readouterr().err
+    assert "pip install 'actorium[simulation]'" in capsys.readouterr().err

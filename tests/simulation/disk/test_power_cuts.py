@@ -263,5 +263,5 @@ def test_without_apsw_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch)
     for name in ("connection", "place", "vfs"):
         monkeypatch.delitem(sys.modules, f"actorium.simulation.disk.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "apsw", None)
-    with pytest.raises(ConfigurationError, match=r'pip install "actorium\[simulation\]"'):
+    with pytest.raises(ConfigurationError, match=r"pip install 'actorium\[simulation\]'"):
         SimulatedSqliteStore(SimulatedDisk())

@@ -68,10 +68,12 @@ def test_a_clock_jumps_years_ahead_and_comes_back() -> None:
             ahead.append(node.witness.records[-1].recorded_us - node.wall_us(world.now_s) > _YEAR_US)
             await asyncio.sleep(5)
 
-    world = World(0, Faults.only(Kind.CLOCK_FAR, rate=0.4))
-    world.run(scenario)
-    assert world.violation is None
-    assert Kind.CLOCK_FAR in {fault.kind for fault in world.plan.happened}
+    for seed in range(100):
+        world = World(seed, Faults.only(Kind.CLOCK_FAR, rate=0.4))
+        world.run(scenario)
+        assert world.violation is None
+        if any(ahead):
+            break
     assert any(ahead)  # the log, whose times do not go back, is ahead of a clock that came back
 
 
