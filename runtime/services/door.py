@@ -6,8 +6,9 @@ here, or not from that service, one over the service's rate or window, one whose
 A command may arrive in several copies. While one is carried out, or if one was refused or had nothing to do, the others
 are not carried out: its sender may have been told that nothing was done. One that took effect is known by its id.
 
-Invariants: each command that is let in is answered once; a service has at most `max_in_flight` commands here at a time;
-an id that another runtime derived is stored with that service's name in it.
+Invariants: each command that is let in is answered once, or as often as it has arrived if nothing was done for lack of
+room or time, because its sender waits until every copy was refused; a service has at most `max_in_flight` commands here
+at a time; an id that another runtime derived is stored with that service's name in it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from actorium.runtime.services.rate_limit import RateLimit
 from actorium.runtime.services.service import Service
 from actorium.runtime.services.subjects import VOID, event_id_of_elsewhere, id_of_elsewhere, sender_of
 from actorium.runtime.services.voided import VOIDED, VoidCommand, VoidedCommand
-from actorium.store.errors import InvalidCommand, OutcomeUnknown
+from actorium.store.errors import InvalidCommand, OutcomeUnknown, Unavailable
 from actorium.store.log import logger
 from actorium.store.raised import error_text, let_through, text_of
 from actorium.store.wording import counted
@@ -85,8 +86,9 @@ class Door:
         self._guests: dict[str, _Guest] = {}
         self._askers: OrderedDict[str, _Asker] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
-        # By the sender's address and number: the reply to a command without an effect; None if it is carried out now.
-        self._copies: OrderedDict[tuple[str, int], bytes | None] = OrderedDict()
+        # By the sender's address and number: the reply to a command without an effect, or how many copies have arrived
+        # of one that is carried out now.
+        self._copies: OrderedDict[tuple[str, int], bytes | int] = OrderedDict()
         self._in_flight = 0
         self._idle: asyncio.Future[None] | None = None
         self.asked = self.refused = 0
@@ -132,14 +134,14 @@ class Door:
 
     def _take(self, name: str, ask: AskMessage, reply_to: str) -> None:
         key = (reply_to, ask.number)
-        if key in self._copies:
-            known = self._copies[key]
-            if known is not None:
+        known = self._copies.get(key)
+        if known is not None:
+            if isinstance(known, int):
+                self._copies[key] = known + 1
+            else:
                 self._sender_to(reply_to).add(known)
             return
-        self._copies[key] = None
-        if len(self._copies) > COPIES_KNOWN:
-            self._copies.popitem(last=False)
+        self._remember(key, 1)
         try:
             guest = self._guests.get(name) or self._new_guest(name)
             self._require_room(guest, name)
@@ -264,11 +266,19 @@ class Door:
         encoded = encode_message(reply)
         if len(encoded) > sender.largest_message:
             encoded = encode_message(_shortened(reply))
+        key = (reply_to, ask.number)
+        arrived = self._copies.pop(key, 1)
         sender.add(encoded)
-        if outcome.events if isinstance(outcome, Ack) else isinstance(outcome, OutcomeUnknown):
-            self._copies.pop((reply_to, ask.number), None)
-        else:
-            self._copies[reply_to, ask.number] = encoded
+        if isinstance(outcome, Unavailable) and isinstance(arrived, int):
+            for _ in range(arrived - 1):
+                sender.add(encoded)
+        if not (outcome.events if isinstance(outcome, Ack) else isinstance(outcome, OutcomeUnknown)):
+            self._remember(key, encoded)
+
+    def _remember(self, key: tuple[str, int], known: bytes | int) -> None:
+        self._copies[key] = known
+        if len(self._copies) > COPIES_KNOWN:
+            self._copies.popitem(last=False)
 
     def _sender_to(self, reply_to: str) -> FrameSender:
         asker = self._askers.get(reply_to)
