@@ -141,7 +141,7 @@ def an_attempt_of_a_node_that_is_gone_is_carried_out(patch: pytest.MonkeyPatch) 
     patch.setattr(Serving, "_carry_out", in_any_case)
 
 
-@mutant(late_frames, since=149)
+@mutant(late_frames, since=116)
 def a_reply_to_a_replaced_attempt_counts(patch: pytest.MonkeyPatch) -> None:
     """Only the reply to the newest attempt counts; here that to any."""
     send, take = RemoteCommands._send, RemoteCommands.take
