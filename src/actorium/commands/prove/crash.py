@@ -13,6 +13,7 @@ from cyclopts.validators import Number
 
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.problem import Interrupted, Problem, WrongUse, require_place_for
+from actorium.commands.prove.faults import audit_counts
 from actorium.commands.screen import Screen
 from actorium.store.wording import counted
 
@@ -74,12 +75,7 @@ def crash(
 
 def _show(screen: Screen, found: Findings, took_s: float) -> None:
     counts = {
-        "commands acknowledged": found.acknowledged,
-        "acknowledged commands lost": found.lost,
-        "commands that took effect twice": found.duplicated,
-        "gaps in the log": found.gaps,
-        "commands acknowledged at another position when resent": found.moved,
-        "accounts with a wrong balance": found.wrong_balances,
+        **audit_counts(found),
         "commands durable but not acknowledged before the kill": found.unannounced,
         "events in the log": found.events,
     }

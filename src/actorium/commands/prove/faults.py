@@ -19,6 +19,7 @@ from actorium.commands.screen import Screen
 from actorium.store.wording import counted
 
 if TYPE_CHECKING:
+    from actorium.examples.bank.crashes.kills import Findings
     from actorium.examples.bank.faults.findings import FaultFindings
 
 F = TypeVar("F", bound="FaultFindings")
@@ -90,14 +91,21 @@ def show_seconds(
     screen.table([title, "rounds", "median (s)", "wanted", "worst (s)", "wanted"], rows)
 
 
-def _show_counts(screen: Screen, found: FaultFindings, special: Mapping[str, int], took_s: float) -> None:
-    counts = {
+def audit_counts(found: FaultFindings | Findings) -> dict[str, int]:
+    """Return what every audit of the bank counts, by the words of the tables."""
+    return {
         "commands acknowledged": found.acknowledged,
         "acknowledged commands lost": found.lost,
         "commands that took effect twice": found.duplicated,
         "gaps in the log": found.gaps,
         "commands acknowledged at another position when resent": found.moved,
         "accounts with a wrong balance": found.wrong_balances,
+    }
+
+
+def _show_counts(screen: Screen, found: FaultFindings, special: Mapping[str, int], took_s: float) -> None:
+    counts = {
+        **audit_counts(found),
         "sagas, transfers and submissions without an end": found.unfinished,
         "processes that did not end as they should": found.strays,
         **special,
