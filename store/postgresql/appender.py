@@ -53,7 +53,10 @@ def _parameter(number: int, name: str, type_: str) -> str:
     return f"{value} # {FOLDED_SQL}" if name == "checksum" else value
 
 
-_UNNEST = ", ".join(_split(number, *column) for number, column in enumerate(COLUMNS.items(), 5))
+# Sets in a list of columns advance together. In FROM, the server would first store each of them.
+_UNNEST = ", ".join(
+    f"unnest({_split(number, *column)}) AS {column[0]}" for number, column in enumerate(COLUMNS.items(), 5)
+)
 _PARAMETERS = ", ".join(_parameter(number, *column) for number, column in enumerate(COLUMNS.items(), 3))
 _VALUES = ", ".join(_value(*column) for column in COLUMNS.items())
 _APPEND = f"""
@@ -64,7 +67,7 @@ WITH moved AS (
 ), written AS (
     INSERT INTO events (position, recorded_us, {", ".join(COLUMNS)})
     SELECT base + n, recorded_us, {_VALUES}
-    FROM moved, unnest({_UNNEST}) WITH ORDINALITY AS event ({", ".join(COLUMNS)}, n)
+    FROM (SELECT base, recorded_us, generate_series(1, $3::bigint) AS n, {_UNNEST} FROM moved) AS event
 ){{types}}
 SELECT base, recorded_us FROM moved""".replace("{time}", "recorded_us")
 _APPEND_KNOWN_TYPES = _APPEND.format(types="")
@@ -154,8 +157,7 @@ class Appender:
 
     def _planned(self, appends: Sequence[Append], commands: Mapping[str, CommandRecord]) -> AppendPlan:
         plan = AppendPlan(self.heads, commands)
-        for append in appends:
-            plan.add(append)
+        plan.add(appends)
         return plan
 
     async def _write(
