@@ -17,13 +17,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from actorium.store.errors import (
-    ActoriumError,
-    ConfigurationError,
-    Fenced,
-    StoreInUse,
-    StoreUnavailable,
-)
+from actorium.store.errors import ActoriumError, ConfigurationError, Fenced, StoreInUse, StoreUnavailable
 from actorium.store.event_store import (
     PAGE_BYTES,
     AppendBatch,
@@ -80,7 +74,9 @@ class _Opened:
         self.lease: Lease | None = None
         if not read_only:
             self.lease = Lease(self.lease_session, name=options.name, lease_s=options.lease_s, place=connector.place)
-        self.appending = Appender()
+        silence_s = options.silence_s("append")
+        assert silence_s is not None, "every connection but that of the upkeep has a limit"
+        self.appending = Appender(silence_s=silence_s)
 
     async def close(self) -> None:
         """Close everything, the lease last: what is under way needs it."""
@@ -89,6 +85,7 @@ class _Opened:
         if self.lease is not None:
             await self.lease.give_back()
         await self.lease_session.close()
+        self.appending.close()
 
 
 class PostgreSQLStore:
@@ -158,9 +155,7 @@ class PostgreSQLStore:
         """
         await self._open_with(None, read_only=read_only)
 
-    async def _open_with(
-        self, enter: Callable[[Session], Awaitable[Ownership]] | None, *, read_only: bool = False
-    ) -> None:
+    async def _open_with(self, enter: Enter | None, *, read_only: bool = False) -> None:
         """Open the log: alone, or as a node that enters with this function."""
         if self._session is not None or self._is_opening:
             raise StoreInUse(f"{self._connector.place} is already open: call close() before open()", pid=os.getpid())
@@ -258,7 +253,7 @@ class PostgreSQLStore:
         return prompt_call(self._append(batch))
 
     async def _append(self, batch: AppendBatch) -> Appended:
-        session, lease = self._require_open(), self._require_lease()
+        session, lease = self._require_writable()
         require_events(batch)
         appending = session.appending
         attempts = 0
@@ -299,7 +294,7 @@ class PostgreSQLStore:
             log.warning("store.snapshots_not_saved", place=self._connector.place, error=error_text(error))
 
     async def save(self, checkpoints_: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
-        session, lease = self._require_open(), self._require_lease()
+        session, lease = self._require_writable()
         saving = checkpoints.Saving(checkpoints_, lease.require().node, session.batches)
         # A caller that is cancelled leaves no attempt half done: a session finishes what it began.
         return await self._until_known(
@@ -392,8 +387,11 @@ class PostgreSQLStore:
             session.lease.require()
         return session
 
-    def _require_lease(self) -> Lease:
-        lease = self._require_open().lease
-        if lease is None:
+    def _require_writable(self) -> tuple[_Opened, Lease]:
+        session = self._require_open()
+        if session.lease is None:
             raise ConfigurationError(f"{self._connector.place} was opened read-only, so it cannot be written to")
-        return lease
+        return session, session.lease
+
+    def _require_lease(self) -> Lease:
+        return self._require_writable()[1]

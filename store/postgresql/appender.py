@@ -14,12 +14,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import asyncpg
+from asyncpg.protocol import NO_TIMEOUT
 
 from actorium.store.event_store import Append, AppendBatch, Appended
 from actorium.store.events import stream_checksum
 from actorium.store.names import CommandRecord, StreamName
 from actorium.store.postgresql.connections.failures import is_of_statement
 from actorium.store.postgresql.connections.sessions import Connection
+from actorium.store.postgresql.connections.silence import Silence
 from actorium.store.postgresql.ownership import fenced
 from actorium.store.postgresql.plan import COLUMNS, FOLDED_SQL, AppendPlan, EventType
 from actorium.store.sql.stream_heads import StreamHead, StreamHeads
@@ -102,12 +104,16 @@ AND checksum # {FOLDED_SQL} = $4 AND command_id IS NOT DISTINCT FROM $5""".repla
 
 
 class Appender:
-    """The writer's knowledge of the log, and the append of a batch. Readers may offer heads to `heads`."""
+    """The writer's knowledge of the log, and the append of a batch. Readers may offer heads to `heads`.
 
-    __slots__ = ("_prepared", "_prepared_on", "_sent", "_types", "heads")
+    silence_s: how long the server may be silent after the statement of an append, in seconds.
+    """
 
-    def __init__(self, *, stream_heads_max: int = STREAM_HEADS_MAX) -> None:
+    __slots__ = ("_prepared", "_prepared_on", "_sent", "_silence", "_types", "heads")
+
+    def __init__(self, *, silence_s: float, stream_heads_max: int = STREAM_HEADS_MAX) -> None:
         self.heads = StreamHeads(stream_heads_max)
+        self._silence = Silence(silence_s)
         self._types: set[EventType] = set()
         self._prepared_on: Connection | None = None
         self._prepared: dict[str, Statement] = {}
@@ -117,6 +123,10 @@ class Appender:
     def is_in_doubt(self) -> bool:
         """Whether a statement was sent and not answered."""
         return self._sent is not None
+
+    def close(self) -> None:
+        """End what would outlive the last append."""
+        self._silence.stop()
 
     async def append(self, connection: Connection, batch: AppendBatch, writer: int) -> Appended:
         """Write the appends of a batch; raise Fenced, and write nothing, if the log does not name the writer."""
@@ -174,7 +184,11 @@ class Appender:
             sql, arguments = _APPEND_NEW_TYPES, (*arguments, names, versions, [plan.firsts[kind] + 1 for kind in new])
         statement = await self._statement(connection, sql)
         self._sent = plan
-        row = await statement.fetchrow(*arguments)
+        self._silence.begin(connection)
+        try:
+            row = await statement.fetchrow(*arguments, timeout=NO_TIMEOUT)  # type: ignore[arg-type]  # its stub is wrong
+        finally:
+            self._silence.end()
         if not in_transaction:
             self._sent = None
         if row is None:

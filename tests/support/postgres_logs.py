@@ -51,7 +51,7 @@ class PostgreSQLLogs:
 
     async def sent(self, store: SharedStore, batch: AppendBatch) -> Arrival:
         writer = self._owned(store).writer
-        return self._arrival(store, lambda connection: Appender().append(connection, batch, writer))
+        return self._arrival(store, lambda connection: Appender(silence_s=30.0).append(connection, batch, writer))
 
     async def sent_save(self, store: SharedStore, checkpoints: Sequence[SaveCheckpoint]) -> Arrival:
         return self._arrival(store, Saving(checkpoints, self._owned(store).node, StatementBatches()).attempt)

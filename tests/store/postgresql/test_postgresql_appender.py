@@ -128,7 +128,7 @@ class Writer:
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", number: int) -> None:
         self.connection = connection
         self.number = number
-        self.appender = Appender()
+        self.appender = Appender(silence_s=30.0)
 
     async def append(self, batch: AppendBatch) -> Appended:
         return await self.appender.append(self.connection, batch, self.number)

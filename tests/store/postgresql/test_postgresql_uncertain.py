@@ -92,6 +92,27 @@ async def test_an_append_that_breaks_again_and_again_is_written_once(cuttable: C
 
 
 @pytest.mark.asyncio
+async def test_a_server_that_is_silent_for_too_long_is_left(url: str) -> None:
+    async with proxy_before(url) as (proxy, through):
+        limits = {"connect_timeout_s": "0.2", "statement_timeout_s": "0.2"}
+        store = open_store(with_options(through, patience_s="20", lease_s="60", application_name="silent", **limits))
+        await store.open()
+        assert isinstance(store, PostgreSQLStore)
+        await store.append(AppendBatch(1, [append(BOB, 0)]))
+        assert store._session is not None
+        connection, left = store._session.appender._connection, asyncio.Event()
+        assert connection is not None
+        connection.add_termination_listener(lambda _: left.set())
+        proxy.hold()
+        running = asyncio.ensure_future(store.append(AppendBatch(1, [append(ALICE, 0, command="c")])))
+        async with asyncio.timeout(20):
+            await left.wait()
+        proxy.let_go()
+        assert (await running).outcomes == [2]
+        await store.close()
+
+
+@pytest.mark.asyncio
 async def test_a_statement_that_arrives_late_writes_nothing(cuttable: Cuttable) -> None:
     cuttable.proxy.plan("append", "hold request")
     assert await cuttable.append(append(ALICE, 0)) == [3]
