@@ -32,15 +32,22 @@ class CommandWire:
     """Encodes and decodes the commands that the actors of this runtime handle.
 
     forms: the forms of classes that hold more than JSON can say, such as events of any class.
+    more: further handlers, each with the type of stream whose actors use it.
     """
 
-    def __init__(self, kinds: Iterable[ActorKind[Actor]], forms: Mapping[type[Command], CommandForm]) -> None:
+    def __init__(
+        self,
+        kinds: Iterable[ActorKind[Actor]],
+        forms: Mapping[type[Command], CommandForm],
+        more: Iterable[tuple[str, CommandHandler]] = (),
+    ) -> None:
         self._handlers: dict[tuple[str, str], tuple[CommandHandler, CommandForm]] = {}
         self._forms: dict[type[Command], CommandForm] = dict(forms)
-        for kind in kinds:
-            for command, handler in kind.handlers.items():
-                form = self._forms.setdefault(command, CommandForm(_encode, decoders_of(command).decode))
-                self._handlers[kind.type, command_type_of(command)] = (handler, form)
+        own = [(kind.type, handler) for kind in kinds for handler in kind.handlers.values()]
+        for stream_type, handler in (*own, *more):
+            command = handler.command_class
+            form = self._forms.setdefault(command, CommandForm(_encode, decoders_of(command).decode))
+            self._handlers[stream_type, command_type_of(command)] = (handler, form)
 
     def encode(self, command: Command) -> tuple[str, bytes]:
         """Return the name of a command and the JSON of its fields."""

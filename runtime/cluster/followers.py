@@ -148,6 +148,7 @@ class Followers(Component):
         self._saving: dict[str, set[asyncio.Future[None]]] = {}
         self._ended: dict[str, asyncio.Event] = {}
         self._wake: asyncio.Future[bool] | None = None
+        self._before_taking: list[Callable[[], Awaitable[None]]] = []
         self._is_open = self._is_stopping = False
         self._stopped = asyncio.Event()
         node.directory.listeners.append(self.look)
@@ -160,6 +161,10 @@ class Followers(Component):
     def add(self, follower: PlacedFollower) -> None:
         """Add a follower before the start."""
         self._followers[follower.name] = follower
+
+    def before_taking(self, learn: Callable[[], Awaitable[None]]) -> None:
+        """Have something learn from the log, to its end, before a follower runs here; it must not raise."""
+        self._before_taking.append(learn)
 
     def saving(self, name: str) -> Save:
         """Return a function that writes checkpoints of a follower, which the log refuses unless this node owns it."""
@@ -237,6 +242,8 @@ class Followers(Component):
         follower = self._followers[name]
         if runs:
             await self._node.know_log()
+            for learn in self._before_taking:
+                await learn()
             log.info("follower_taken", follower=name)
         tasks.start_soon(self._within, scope, follower.run if runs else follower.mirror, self._ended[name])
 

@@ -19,7 +19,7 @@ import anyio.abc
 from msgspec.structs import replace
 
 from actorium.actors.actor import Actor
-from actorium.actors.commands import Command
+from actorium.actors.commands import Command, CommandHandler
 from actorium.actors.kind import ActorKind
 from actorium.runtime.cluster.bus_wire import BusWire
 from actorium.runtime.cluster.cluster import Cluster, bus_of
@@ -118,17 +118,19 @@ class ClusterNode(Component):
         kinds: Iterable[ActorKind[Actor]],
         forms: Mapping[type[Command], CommandForm],
         stored: Iterable[StoredEventType],
+        corrections: Iterable[tuple[str, CommandHandler]],
     ) -> None:
         """Connect the parts of this runtime's engine, before it accepts commands.
 
         stored: the shapes of the events that were in the log at the start.
+        corrections: what corrects wrong events, by type of stream.
         """
         codec, settings = self._environment.codec, self._environment.settings
         self.newer_code = NewerCode(self._cluster.node, self.directory, codec, stored, self._handing_over.set)
         self._dispatcher, self._log_tail = dispatcher, log_tail
         frame_bytes_max = self._message_bytes_max + _MESSAGE_OVERHEAD_BYTES
         self._senders = FrameSenders(self.directory, self._wire, frame_bytes_max=frame_bytes_max)
-        wire = CommandWire(kinds, forms)
+        wire = CommandWire(kinds, forms, corrections)
         self._remote = RemoteCommands(
             self.directory,
             wire,

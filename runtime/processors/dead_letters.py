@@ -80,9 +80,9 @@ class DeadLetters:
         """Return the discarded letters in the order of the log."""
         return sorted(self._discarded.values(), key=lambda letter: letter.position)
 
-    def is_discarded(self, position: int) -> bool:
-        """Return whether the event at a position was discarded."""
-        return position in self._discarded
+    def is_left_out(self, position: int) -> bool:
+        """Return whether the event at a position was discarded, or is skipped."""
+        return position in self._discarded or position in self._skipped
 
     def at(self, position: int) -> DeadLetter | None:
         """Return the letter parked at a position."""

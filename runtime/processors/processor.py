@@ -23,10 +23,10 @@ from actorium.runtime.processors.delivery import Delivery
 from actorium.runtime.processors.event_reader import EventReader
 from actorium.runtime.processors.processor_statistics import ProcessorStatistics, lag_of
 from actorium.runtime.processors.recall_window import RecallWindow, recalled
-from actorium.runtime.processors.work import Work
+from actorium.runtime.processors.work import Work, failure_of_errand
 from actorium.runtime.retry import GoNoFurther, Retry, TryLater
 from actorium.runtime.waits import end, ended
-from actorium.store.errors import ActoriumError, ConfigurationError, HandlerFailed, Transient
+from actorium.store.errors import ConfigurationError, Transient
 from actorium.store.event_store import DeadLetter, StreamRead
 from actorium.store.log import logger
 from actorium.store.names import StreamName
@@ -86,6 +86,11 @@ class Processor:
     def position(self) -> int:
         """The position up to which every event has been handled, parked or held back."""
         return self.checkpoint.position
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether another node of the cluster runs it."""
+        return self._state == "elsewhere"
 
     def pause(self) -> None:
         """Stop delivering events after the current page, until `resume`. A restart ends the pause."""
@@ -239,7 +244,7 @@ class Processor:
         while self._errands:
             _, answer = self._errands.popleft()
             if not answer.done():
-                answer.set_exception(self._told(error))
+                answer.set_exception(failure_of_errand(self.name, error))
 
     async def _step(self) -> None:
         while self._errands:
@@ -302,7 +307,7 @@ class Processor:
         """
         if self._state == "stopped":
             raise RuntimeClosed(f"the processor {self.name} has stopped")
-        if self._state == "elsewhere":
+        if self.is_elsewhere:
             raise FollowerElsewhere.of(self.name)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._errands.append((errand, answer))
@@ -316,24 +321,12 @@ class Processor:
             result = await errand()
         except BaseException as raised:
             if not answer.done():
-                answer.set_exception(self._told(raised))
+                answer.set_exception(failure_of_errand(self.name, raised))
             if not isinstance(raised, ConfigurationError | NotFound):
                 raise
         else:
             if not answer.done():
                 answer.set_result(result)
-
-    def _told(self, raised: BaseException) -> ActoriumError:
-        """Return the error that the caller of an errand gets."""
-        if isinstance(raised, ActoriumError):
-            return raised
-        failure: ActoriumError = HandlerFailed(f"{self.name}: {error_text(raised)}")
-        try:
-            let_through(raised)
-        except BaseException:
-            failure = RuntimeClosed(f"the processor {self.name} has stopped")
-        failure.__cause__ = raised
-        return failure
 
     def _chosen(self, position: int | None) -> list[DeadLetter]:
         if position is None:
@@ -347,6 +340,9 @@ class Processor:
         """Deliver a parked event and those behind it, page by page; return whether all succeeded."""
         pages = self._held(letter)
         page: list[Delivered] = await anext(pages, [])
+        if not page:  # it is skipped by now
+            await self.checkpoint.save(self.checkpoint.position, settled=[letter])
+            return True
         while True:
             following: list[Delivered] = await anext(pages, [])
             if not await self._delivery.again(letter, page, following[0] if following else None):
@@ -366,7 +362,7 @@ class Processor:
         while True:
             (page,) = await self._store.read_streams([StreamRead(letter.stream, version, _STREAM_PAGE)])
             held = [record for record in page.events if record.position <= self.checkpoint.position]
-            events = self._not_discarded(self._log_reader.decoded(held, self._work.event_classes))
+            events = self._not_left_out(self._log_reader.decoded(held, self._work.event_classes))
             if events:
                 yield events
             if page.is_last or len(held) < len(page.events):
@@ -382,7 +378,7 @@ class Processor:
                 return
             events = [
                 one
-                for one in self._not_discarded(found.events)
+                for one in self._not_left_out(found.events)
                 if one.position <= self.checkpoint.position and self._is_in(letter.stream, one)
             ]
             if events:
@@ -396,5 +392,5 @@ class Processor:
             let_through(raised)
             return delivered.stream == name  # as ConcurrentDelivery does when the lane is unknown
 
-    def _not_discarded(self, events: Sequence[Delivered]) -> list[Delivered]:
-        return [one for one in events if not self.checkpoint.letters.is_discarded(one.position)]
+    def _not_left_out(self, events: Sequence[Delivered]) -> list[Delivered]:
+        return [one for one in events if not self.checkpoint.letters.is_left_out(one.position)]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from actorium.runtime.errors import RuntimeClosed
+from actorium.store.errors import ActoriumError, HandlerFailed
 from actorium.store.events import Event
+from actorium.store.raised import error_text, let_through
 
 
 class Work(Protocol):
@@ -20,3 +23,16 @@ class Work(Protocol):
 
     async def reset(self) -> None:
         """Start again from the first event."""
+
+
+def failure_of_errand(processor: str, raised: BaseException) -> ActoriumError:
+    """Return the error that the caller of an errand gets, for what was raised in the processor's task."""
+    if isinstance(raised, ActoriumError):
+        return raised
+    failure: ActoriumError = HandlerFailed(f"{processor}: {error_text(raised)}")
+    try:
+        let_through(raised)
+    except BaseException:
+        failure = RuntimeClosed(f"the processor {processor} has stopped")
+    failure.__cause__ = raised
+    return failure

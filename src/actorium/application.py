@@ -13,7 +13,6 @@ import msgspec
 from actorium.actors.commands import Ack, Command
 from actorium.catalog import Catalog, Part
 from actorium.components import assembled, node_description
-from actorium.corrections.cases.keeper import CaseKeeper
 from actorium.corrections.cases.services import CaseServices
 from actorium.corrections.corrections import Corrections
 from actorium.operators import Operators
@@ -87,7 +86,7 @@ class Runtime(RuntimeReading):
     _lifecycle: Lifecycle
     _engine: Engine
     _saga_engine: SagaEngine
-    _cases: CaseKeeper
+    _case_services: CaseServices
     _schedule_runner: ScheduleRunner
 
     def __init__(
@@ -139,9 +138,7 @@ class Runtime(RuntimeReading):
         self._sagas = Sagas(self._running_sagas)
         self._submissions = Submissions(self._running_sagas)
         self._schedules = Schedules(self._running_schedules, self._source)
-        self._corrections = Corrections(
-            self._environment, self._catalog, self._running_cases, service, link, is_node=cluster is not None
-        )
+        self._corrections = Corrections(self._environment, self._catalog, self._running_cases, service, link)
         self._operators = Operators(self._running, self._source, self._default_timeout_s)
 
     async def _open_store(self) -> None:
@@ -162,7 +159,8 @@ class Runtime(RuntimeReading):
         components = assembled(
             self._catalog, self._environment, *places, self._counters, crashed, self.send, accepts, link, self._node
         )
-        self._engine, self._reads, self._saga_engine, self._cases, *_, self._schedule_runner = components
+        self._engine, self._reads, self._saga_engine, *_, self._schedule_runner = components
+        self._case_services = components.cases
         if link is not None and self._service is not None:
             deliver = self._entry.call if self._has_middleware else None
             link.let_in(Door(self._service, self._service.bus, self._engine.dispatcher, deliver))
@@ -187,7 +185,7 @@ class Runtime(RuntimeReading):
 
     def _running_cases(self) -> CaseServices:
         self._running()
-        return CaseServices(self._engine, self._reads, self._saga_engine, self._cases)
+        return self._case_services
 
     def _running_schedules(self) -> ScheduleRunner:
         self._running()

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from actorium.actors.commands import command_type_of
+from actorium.actors.commands import Command, command_type_of
 from actorium.catalog import Catalog
+from actorium.corrections.cases.correcting import Correctable, CorrectEvent
 from actorium.corrections.cases.keeper import CaseKeeper
+from actorium.corrections.cases.node_cases import NodeCases
+from actorium.corrections.cases.services import CaseServices
+from actorium.runtime.cluster.command_wire import CommandForm
 from actorium.runtime.cluster.description import NodeDescription, hash_of_fields, reads_of
 from actorium.runtime.cluster.followers import Followers
 from actorium.runtime.cluster.node import ClusterNode
@@ -41,6 +45,7 @@ from actorium.store.names import StoredEventType
 class Components(NamedTuple):
     """The components that execute commands, that follow the log, and that follow it and send commands.
 
+    node_cases: carries out cases on this node.
     watch: hears of the appends of other processes, in a runtime that only reads; the sagas do not run there.
     services: what leads to other services, and their events here.
     chain: what keeps the hash chain, in a runtime that is not a node of a cluster.
@@ -49,7 +54,8 @@ class Components(NamedTuple):
     engine: Engine
     reads: ReadSide
     sagas: SagaEngine
-    cases: CaseKeeper
+    cases: CaseServices
+    node_cases: NodeCases | None
     watch: LogWatch | None
     services: Sequence[Component]
     node: ClusterNode | None
@@ -66,13 +72,14 @@ class Components(NamedTuple):
         must not let it begin later. On a node, that comes first, because other nodes can send it commands. Reactions
         and saga intents send commands, also to other services, so the link to those comes before them.
         """
+        keeper = self.cases.keeper
         if self.watch is not None:
-            return Assembly(self.engine, followers=[BackgroundTask(self.watch.run), self.cases, self.reads], senders=[])
-        if self.node is not None and self.placed is not None:
-            followers = [self.node.first_starts, self.node, self.cases, self.reads, self.sagas]
+            return Assembly(self.engine, followers=[BackgroundTask(self.watch.run), keeper, self.reads], senders=[])
+        if self.node is not None and self.placed is not None and self.node_cases is not None:
+            followers = [self.node.first_starts, self.node, self.node_cases, self.reads, self.sagas]
             return Assembly(self.engine, followers=followers, senders=[*self.services, self.placed])
         senders = [*self.services, *self.reads.reactions, BackgroundTask(self.sagas.run), self.schedules]
-        followers = [self.cases, self.reads, self.sagas, *self.chain]
+        followers = [keeper, self.reads, self.sagas, *self.chain]
         return Assembly(self.engine, followers=followers, senders=senders)
 
 
@@ -103,9 +110,10 @@ def assembled(
     if node is not None:
         dispatcher = engine.dispatcher
         assert isinstance(dispatcher, RoutedDispatcher), "the engine of a node has a routed dispatcher"
-        node.attach(
-            dispatcher, engine.live, engine.log_tail, engine.kinds.values(), command_forms(catalog.codec), stored
-        )
+        correctable = Correctable(catalog)
+        forms: dict[type[Command], CommandForm] = {**command_forms(catalog.codec), CorrectEvent: correctable.form()}
+        kinds, more = engine.kinds.values(), correctable.handlers.items()
+        node.attach(dispatcher, engine.live, engine.log_tail, kinds, forms, stored, more)
     log_reader = LogReader(environment.store, catalog.codec, engine.log_tail)
     save = not_saved if environment.read_only else engine.checkpoints.save
     marks = SkipMarks()
@@ -115,21 +123,33 @@ def assembled(
     handlers = (catalog.projections, catalog.reactions, catalog.outlets)
     reads = ReadSide(*handlers, environment, log_reader, save, marks, placed)
     sagas = SagaEngine(catalog.saga_streams, catalog.aggregates, engine, reads, environment, send, accepts, link)
-    cases = CaseKeeper(environment.store, catalog.codec, stored, marks, reads.followers)
+    keeper = CaseKeeper(environment.store, catalog.codec, stored, marks, reads.followers)
+    cases, node_cases = _cases(catalog, environment, CaseServices(engine, reads, sagas, keeper), placed)
     watch = None
     if environment.read_only:
         watch = LogWatch(environment.store, engine.log_tail, environment.settings.poll_s)
     chain: list[Component] = []
     if environment.settings.hash_chain and not environment.read_only:
-        keeper = ChainKeeper(environment, reads.saving(CHAIN), engine.log_tail)
-        reads.place_follower(keeper)
-        chain = [] if reads.is_on_nodes else [BackgroundTask(keeper.run)]
+        chain_keeper = ChainKeeper(environment, reads.saving(CHAIN), engine.log_tail)
+        reads.place_follower(chain_keeper)
+        chain = [] if reads.is_on_nodes else [BackgroundTask(chain_keeper.run)]
     services: list[Component] = []
     if link is not None:
         feeds = ServiceFeeds(link.service, catalog.inbox_streams, engine.dispatcher, reads, environment)
         services = [link, feeds]
     schedules = ScheduleRunner(catalog.schedules, engine, sagas, environment, placed)
-    return Components(engine, reads, sagas, cases, watch, services, node, placed, chain, schedules)
+    return Components(engine, reads, sagas, cases, node_cases, watch, services, node, placed, chain, schedules)
+
+
+def _cases(
+    catalog: Catalog, environment: RuntimeEnvironment, services: CaseServices, placed: Followers | None
+) -> tuple[CaseServices, NodeCases | None]:
+    """Return what cases use, and what carries them out on a node of a cluster."""
+    if placed is None:
+        return services, None
+    node_cases = NodeCases(catalog, environment, services)
+    placed.before_taking(node_cases.know_cases)
+    return node_cases.services, node_cases
 
 
 def node_description(catalog: Catalog, service: Service | None, settings: Settings) -> NodeDescription:
@@ -140,6 +160,8 @@ def node_description(catalog: Catalog, service: Service | None, settings: Settin
         for aggregate in aggregates
         for command in aggregate.__definition__.handlers
     }
+    corrections = Correctable(catalog).handlers
+    commands |= {f"{name}/{command_type_of(CorrectEvent)}": hash_of_fields(CorrectEvent) for name in corrections}
     followers = _followers(catalog, service, settings)
     return NodeDescription("", reads_of(catalog.codec.shapes), commands, frozenset(followers))
 

@@ -2,17 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
 from support.bank import Add, Tally
+from support.correcting import DAY, Bookings
 from support.postgres import new_log
 from support.read_models import Totals
 from support.transfers import Account, Ask, Desk, Transfer, open_accounts
 
 from actorium import Runtime
 from actorium.cluster import Cluster, FollowerElsewhere
+from actorium.corrections import Selection
 from actorium.errors import ConfigurationError, StoreInUse
+from actorium.examples.bank.domain import Account as Booker
+from actorium.examples.bank.domain import Credit, OpenAccount
 
 PARTS = [Account, Desk, Transfer, Tally, Totals]
 NAMES = ("a", "b", "c")
@@ -99,3 +104,30 @@ def test_a_store_for_one_process_has_no_nodes() -> None:
 def test_a_node_needs_a_printable_name(name: str) -> None:
     with pytest.raises(ConfigurationError, match="node="):
         Cluster(node=name)
+
+
+@pytest.mark.asyncio
+async def test_a_case_is_applied_from_any_node(url: str) -> None:
+    async with AsyncExitStack() as stack:
+        running = [Runtime([Booker, Bookings], store=url, cluster=Cluster(node=name)) for name in NAMES]
+        for one in running:
+            await stack.enter_async_context(one)
+        while min(map(shards_of, running)) == 0:  # noqa: ASYNC110  # they hand over on their own
+            await asyncio.sleep(0.05)
+        for n in range(9):
+            await running[n % 3].send(OpenAccount(f"a{n}"))
+            await running[n % 3].send(Credit(f"a{n}", 1_000, DAY, "cash_deposit"))
+        events = [f"bank.account/a{n}/2" for n in range(9)]
+        cases = [one.corrections for one in running]
+        await cases[0].open(Selection(events=events), by="ann", reason="typing error", id="c-1")
+        await cases[1].plan("c-1", by="ann", right={one: {"amount": 900} for one in events}, skip=[Bookings])
+        assert (await cases[2].dry_run("c-1")).differences
+        await cases[2].approve("c-1", by="bob")
+        applied = await cases[0].apply("c-1")
+        assert {one.error for one in applied.outcomes} == {""}
+        report = await cases[1].close("c-1", by="bob")
+        assert report.repaired == {"Bookings": 9}
+        last = max(one.position for one in applied.outcomes)
+        for one in running:
+            assert {(await one.get(Booker, f"a{n}")).balance for n in range(9)} == {900}
+            assert await one.query(Bookings.of, "a0", after=last) == (0, -100)

@@ -35,7 +35,6 @@ from actorium.examples.bank.domain import (
 )
 from actorium.examples.bank.projections import Balances
 from actorium.examples.bank.transfers import Transfer
-from actorium.runtime.cluster.cluster import Cluster
 from actorium.store.names import StreamName
 
 pytestmark = pytest.mark.asyncio
@@ -364,9 +363,3 @@ async def test_a_command_that_cannot_be_rebuilt_has_no_scenario() -> None:
         await runtime.corrections.plan("c-1", by="ann", commands={"Wage/w/1": Tax("w", 10)})
         with pytest.raises(InvalidCommand, match="cannot be rebuilt"):
             await runtime.corrections.scenario("c-1", app="none:none")
-
-
-async def test_a_node_of_a_cluster_has_no_cases() -> None:
-    runtime = Runtime([Account], store="postgresql://localhost/nowhere", cluster=Cluster(node="a"))
-    with pytest.raises(ConfigurationError, match="a node of a cluster has no cases"):
-        await runtime.corrections.open(Selection(events=[WRONG]), by="ann", reason="r")

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from simulation.cluster.correcting import corrected_accounts
 from simulation.cluster.forgetting import customers_come_and_go
 from simulation.cluster.scenarios import accounts
 
@@ -26,6 +27,11 @@ def test_nodes_with_every_kind_of_trouble_break_no_invariant() -> None:
 def test_no_node_can_read_what_was_forgotten_on_another() -> None:
     for seed in range(8):
         assert customers_come_and_go.run(seed).violation is None, seed
+
+
+def test_a_case_is_applied_completely_on_any_nodes() -> None:
+    for seed in range(8):
+        assert corrected_accounts.run(seed).violation is None, seed
 
 
 def test_without_faults_nothing_is_repeated() -> None:

@@ -8,7 +8,7 @@ is not done again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from actorium.actors.commands import Ack, Command
 from actorium.actors.envelope import Envelope
@@ -18,18 +18,22 @@ from actorium.correction_case import (
     AppliedCorrection,
     BeginCase,
     CorrectionCase,
+    FollowerState,
     PlannedCorrection,
     RecordApplied,
     RecordRepair,
     RecordRerun,
+    WantReruns,
 )
 from actorium.corrections.cases.correcting import Correctable
+from actorium.corrections.cases.keeper import orders_of
 from actorium.corrections.cases.repair import repair
 from actorium.corrections.cases.rerun import rerun
 from actorium.corrections.cases.services import CaseServices
 from actorium.corrections.impact.selection import Selection, selected
 from actorium.runtime.commands.derived_ids import derived_id
 from actorium.runtime.environment import RuntimeEnvironment
+from actorium.runtime.errors import FollowerElsewhere
 from actorium.runtime.processors.outlet import CORRECTS_HEADER
 from actorium.store.errors import Refused
 from actorium.store.events import EncodedRecord
@@ -37,6 +41,8 @@ from actorium.store.names import StreamName, event_id
 
 _AT_ONCE = 50
 """So many corrections are under way at once."""
+_PAUSE_S, _PAUSE_S_MAX = 0.02, 0.5
+"""How long to wait for other nodes before looking at the case again, at first and at most."""
 
 
 class CaseApplication:
@@ -48,22 +54,95 @@ class CaseApplication:
         self._store = environment.store
         self._services = services
         self._correctable = Correctable(catalog)
+        projections = [one.__definition__ for one in catalog.projections]
+        self.in_memory = frozenset(f"projection {one.name}" for one in projections if not one.has_tables)
+        """The followers of which each node of a cluster has its own."""
 
     async def apply(self, id: str) -> CorrectionCase:
         """Apply an approved case, or continue with one that was begun; return it."""
         await self.ask(BeginCase(id))
-        case = await self.state(id)
-        self._services.keeper.take(case)
+        await self.ask(WantReruns(id))
+        self._services.keeper.take(await self.state(id))
+        case = await self.obeyed(id)
         records = await self.records(case)
         if case.status == "applying":
             await self.ask(RecordApplied(id, await self._carried_out(case, records)))
+            case = await self.state(id)
+        if self._services.look is None:
+            await self.finish(case, records)
+        else:
+            await self._finished_elsewhere(case, records, self._services.look)
+        return await self.state(id)
+
+    async def obeyed(self, id: str) -> CorrectionCase:
+        """Return a case once its followers do what it says, wherever they run.
+
+        Raises FollowerElsewhere if the node that runs one does not confirm it in time.
+        """
+        time = asyncio.get_running_loop().time
+        until, pause_s = time() + self._environment.settings.default_timeout_s, _PAUSE_S
+        while True:
+            case = await self.state(id)
+            if self._services.look is None:
+                return case
+            missing = [name for does, name in self.orders(case) if name not in case.confirmed.get(does, ())]
+            if not missing:
+                return case
+            if time() >= until:
+                raise FollowerElsewhere(
+                    f"no node has confirmed yet that {', '.join(missing)} does what case {id} says: repeat the call, "
+                    "and see `actorium nodes` if that does not help"
+                )
+            self._services.look()
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _PAUSE_S_MAX)
+
+    def orders(self, case: CorrectionCase) -> list[tuple[FollowerState, str]]:
+        """Return what the followers of a case must do of those that run on one node at a time."""
+        followers = self._services.keeper.followers
+        return [(does, name) for does, name in orders_of(case) if name in followers and name not in self.in_memory]
+
+    async def finish(self, case: CorrectionCase, records: dict[str, EncodedRecord]) -> None:
+        """Repair the projections and run the reactions of a case whose corrections are applied.
+
+        A node leaves what does not run there to others; raises FollowerElsewhere if something moves meanwhile.
+        """
         for name in case.repairs:
-            if name not in case.repaired:
+            if name not in case.repaired and self._is_mine(f"projection {name}"):
                 await self._repair(case, name, records)
         for name, events in case.reruns.items():
-            outcomes = case.rerun.get(name, {})
-            await self._rerun(case, name, [event for event in events if outcomes.get(event) != ""], records)
-        return await self.state(id)
+            if self._is_mine(f"reaction {name}"):
+                left = [event for event in events if event not in case.rerun.get(name, {})]
+                await self._rerun(case, name, left, records)
+
+    def has_work(self, case: CorrectionCase) -> bool:
+        """Return whether `finish` has something to do in this process."""
+        missing = case.missing
+        names = [f"projection {one}" for one in missing if one in case.repairs]
+        names += [f"reaction {one}" for one in missing if one in case.reruns]
+        return case.status == "applied" and any(map(self._is_mine, names))
+
+    def _is_mine(self, follower: str) -> bool:
+        """Return whether this process answers for a follower; without a cluster also for one that has no code."""
+        if self._services.look is None:
+            return True
+        processor = self._services.keeper.followers.get(follower)
+        return processor is not None and not processor.is_elsewhere
+
+    async def _finished_elsewhere(
+        self, case: CorrectionCase, records: dict[str, EncodedRecord], look: Callable[[], None]
+    ) -> None:
+        """Return once the nodes that run the followers of a case have repaired them and run them again."""
+        followers, pause_s = self._services.keeper.followers, _PAUSE_S
+        for name, events in case.reruns.items():
+            if f"reaction {name}" not in followers:
+                await self._rerun(case, name, [one for one in events if one not in case.rerun.get(name, {})], records)
+        known = {one.partition(" ")[2] for one in followers}
+        while known.intersection(case.missing):
+            look()
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _PAUSE_S_MAX)
+            case = await self.state(case.id)
 
     async def records(self, case: CorrectionCase) -> dict[str, EncodedRecord]:
         """Return the wrong events of a case by id."""
@@ -108,9 +187,10 @@ class CaseApplication:
     async def _correct(
         self, case: str, number: int, planned: PlannedCorrection, records: dict[str, EncodedRecord]
     ) -> AppliedCorrection:
-        handler = self._correctable.handler(planned, records[planned.event])
+        handler = self._correctable.handler(planned)
         settings = self._environment.settings
-        command, encoded = handler.codec.admit(self._correctable.command(planned), settings.max_payload_bytes)
+        wanted = self._correctable.command(planned, records[planned.event])
+        command, encoded = handler.codec.admit(wanted, settings.max_payload_bytes)
         envelope = Envelope(
             planned.stream_type,
             planned.stream_id,

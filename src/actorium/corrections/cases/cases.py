@@ -56,7 +56,9 @@ _ACTIONS = ("leave", "retry", "skip", "complete", "compensate", "restart")
 class Cases:
     """The cases of wrong events.
 
-    A node of a cluster has none: a case needs the followers of the log, which run in a runtime of their own.
+    Any node of a cluster takes them. The nodes that run the projections, reactions and outlets of a case carry out what
+    it says, and a call returns when they have. Projections in memory on other nodes follow about
+    `Settings.poll_s` seconds later. FollowerElsewhere means that a node did not answer in time: repeat the call.
 
     Every method raises RuntimeClosed while the runtime is not running, NotFound for a case that does not exist, and
     Rejected for a step that the status of the case does not allow.
@@ -69,11 +71,8 @@ class Cases:
         running: Callable[[], CaseServices],
         service: Service | None,
         link: ServiceLink | None,
-        *,
-        is_node: bool,
     ) -> None:
         self._service = service
-        self._is_node = is_node
         self._environment = environment
         self._store = environment.store
         self._catalog = catalog
@@ -107,7 +106,8 @@ class Cases:
         except AlreadyExists:
             if (await work.state(id)).events != events:
                 raise
-        return await self._taken(id)
+        await self._taken(id)
+        return await work.obeyed(id)
 
     async def get(self, id: str) -> CorrectionCase:
         """Return a case."""
@@ -188,9 +188,9 @@ class Cases:
         correctable = Correctable(self._catalog)
         added = [
             Added(
-                correctable.command(one),
+                correctable.command(one, records[one.event]),
                 None,
-                correctable.handler(one, records[one.event]),
+                correctable.handler(one),
                 StreamName(one.stream_type, one.stream_id),
             )
             for one in case.corrections
@@ -268,10 +268,6 @@ class Cases:
     # --- inside ---------------------------------------------------------------------------------------------------
 
     def _work(self) -> CaseApplication:
-        if self._is_node:
-            raise ConfigurationError(
-                "a node of a cluster has no cases: open the log with one runtime, without cluster="
-            )
         if self._environment.read_only:
             refuse_to_write("changing cases of corrections")
         return CaseApplication(self._catalog, self._environment, self._running())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -10,17 +11,37 @@ import msgspec
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import Command, CommandCodec, CommandHandler, command_type_of
 from actorium.actors.definition import AggregateDefinition, Corrector
+from actorium.actors.errors import Rejected
 from actorium.catalog import Catalog
 from actorium.correction_case import NOTHING, PlannedCorrection
+from actorium.runtime.cluster.command_wire import CommandForm, CommandUnknown
 from actorium.store.errors import InvalidCommand
-from actorium.store.events import EncodedRecord, Event, Metadata
-from actorium.store.names import event_id
+from actorium.store.events import EncodedRecord, Event, Metadata, as_json
+from actorium.store.names import StreamName, event_id
+
+
+class EventToCorrect(msgspec.Struct, frozen=True):
+    """A wrong event as it is stored; it travels with its correction, because an actor does not keep its events."""
+
+    stream_type: str
+    type: str
+    schema_version: int
+    payload: msgspec.Raw
+
+    def record(self, payload: msgspec.Raw) -> EncodedRecord:
+        """Return a record of this shape with a payload."""
+        return EncodedRecord(
+            StreamName(self.stream_type, "-"), 1, 1, 0, self.type, self.schema_version, bytes(payload), b"{}"
+        )
 
 
 class CorrectEvent(Command):
     """Correct a wrong event of the aggregate; `right` is as in `PlannedCorrection`."""
 
+    command_type = "actorium.correct-event"
+
     event: str
+    wrong: EventToCorrect
     right: msgspec.Raw = msgspec.field(default_factory=lambda: NOTHING)
 
 
@@ -60,7 +81,7 @@ class Correctable:
         """
         id = event_id(record.stream, record.version)
         event = self._event(record, record.payload)
-        if self._corrector(record, event) is None:
+        if self._corrector(record.stream.type, event) is None:
             raise InvalidCommand(
                 f"{id}: no @correct method of {record.stream.type} takes {type(event).__name__}: add one, or plan a "
                 "command for it"
@@ -80,43 +101,59 @@ class Correctable:
                 return PlannedCorrection(id, definition.stream_type, command.to, NOTHING, name, fields)
         raise InvalidCommand(f"no aggregate of this runtime handles {name}")
 
-    def command(self, planned: PlannedCorrection) -> Command:
-        """Return the command of a planned correction."""
+    def command(self, planned: PlannedCorrection, record: EncodedRecord) -> Command:
+        """Return the command of a planned correction, given the wrong event."""
         if planned.command:
             return msgspec.json.decode(planned.fields, type=self._commands[planned.command])
-        return CorrectEvent(planned.stream_id, planned.event, planned.right)
+        wrong = EventToCorrect(record.stream.type, record.type, record.schema_version, msgspec.Raw(record.payload))
+        return CorrectEvent(planned.stream_id, planned.event, wrong, planned.right)
 
-    def handler(self, planned: PlannedCorrection, record: EncodedRecord) -> CommandHandler:
-        """Return the handler of a planned correction's command, given the wrong event."""
-        definition = self._definitions[planned.stream_type]
+    def handler(self, planned: PlannedCorrection) -> CommandHandler:
+        """Return the handler of a planned correction's command."""
         if planned.command:
-            return definition.handlers[self._commands[planned.command]]
-        wrong = self._event(record, record.payload)
-        right = None if planned.right == NOTHING else self._event(record, bytes(planned.right))
-        corrector = self._corrector(record, wrong)
-        if corrector is None:
+            return self._definitions[planned.stream_type].handlers[self._commands[planned.command]]
+        handler = self.handlers.get(planned.stream_type)
+        if handler is None:
             raise InvalidCommand(f"{planned.event}: its aggregate has no @correct method any more")
-        codec = CommandCodec(CorrectEvent, planned.stream_type)
-        return CommandHandler(CorrectEvent, _method(corrector, definition, wrong, right), False, False, (), codec)
+        return handler
 
-    def _corrector(self, record: EncodedRecord, event: Event) -> Corrector | None:
-        definition = self._definitions.get(record.stream.type)
-        return definition.correctors.get(type(event)) if definition is not None else None
+    @property
+    def handlers(self) -> Mapping[str, CommandHandler]:
+        """The handlers of `CorrectEvent` by type of stream."""
+        return {
+            name: CommandHandler(
+                CorrectEvent,
+                partial(self._decide, definition),
+                False,
+                False,
+                (),
+                CommandCodec(CorrectEvent, name),
+            )
+            for name, definition in self._definitions.items()
+            if definition.correctors
+        }
 
-    def _event(self, record: EncodedRecord, payload: bytes) -> Event:
-        try:
-            (event, *_) = self._codec.decode(msgspec.structs.replace(record, payload=payload))
-        except Exception as error:
-            raise InvalidCommand(f"{event_id(record.stream, record.version)}: {error}") from error
-        return event
+    def form(self) -> CommandForm:
+        """Return how corrections travel between nodes; one that this code cannot decide needs newer code."""
+        decode = msgspec.json.Decoder(CorrectEvent).decode
 
+        def known(fields: bytes) -> CorrectEvent:
+            command = decode(fields)
+            (event, *_) = self._codec.decode(command.wrong.record(command.wrong.payload))
+            if self._corrector(command.wrong.stream_type, event) is None:
+                raise CommandUnknown(f"no @correct method of this node takes {type(event).__name__}")
+            return command
 
-def _method(
-    corrector: Corrector, definition: AggregateDefinition[Aggregate], wrong: Event, right: Event | None
-) -> Callable[[Any, Command], Iterable[Event]]:
-    """Return the decision of a `@correct` method; a command that it returns is decided on the same state."""
+        return CommandForm(as_json, known)
 
-    def decide(state: Any, command: Command) -> Iterable[Event]:
+    def _decide(self, definition: AggregateDefinition[Aggregate], state: Any, command: CorrectEvent) -> Iterable[Event]:
+        """Decide as a `@correct` method does; a command that it returns is decided on the same state."""
+        record = command.wrong.record(command.wrong.payload)
+        wrong = self._event(record, record.payload)
+        right = None if command.right == NOTHING else self._event(record, bytes(command.right))
+        corrector = self._corrector(definition.stream_type, wrong)
+        if corrector is None:
+            raise Rejected(f"{command.event}: its aggregate has no @correct method for it any more")
         result = corrector.method(state, wrong, right) if corrector.wants_right else corrector.method(state, wrong)
         if isinstance(result, Command):
             if result.to != state.id:
@@ -127,7 +164,16 @@ def _method(
             return ()
         return (result,) if isinstance(result, Event) else tuple(result)
 
-    return decide
+    def _corrector(self, stream_type: str, event: Event) -> Corrector | None:
+        definition = self._definitions.get(stream_type)
+        return definition.correctors.get(type(event)) if definition is not None else None
+
+    def _event(self, record: EncodedRecord, payload: bytes) -> Event:
+        try:
+            (event, *_) = self._codec.decode(msgspec.structs.replace(record, payload=payload))
+        except Exception as error:
+            raise InvalidCommand(f"{event_id(record.stream, record.version)}: {error}") from error
+        return event
 
 
 def as_fields(value: Any) -> msgspec.Raw:

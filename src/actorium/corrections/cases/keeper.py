@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from actorium.actors.hydration import replay
-from actorium.correction_case import CORRECTION, CaseOpened, CorrectionCase, SkipMark
+from actorium.correction_case import CORRECTION, CaseOpened, CorrectionCase, FollowerState, SkipMark
 from actorium.corrections.impact.selection import stream_records
 from actorium.runtime.component import Component
 from actorium.runtime.processors.dead_letters import SkipMarks
@@ -45,6 +45,9 @@ class CaseKeeper(Component):
         self._marks = marks
         self.followers = followers
         self._held: dict[str, set[str]] = {}  # by follower: the cases that hold it
+        self._over: set[str] = set()
+        self.open: dict[str, CorrectionCase] = {}
+        """The cases that are not over, as last seen."""
 
     async def prepare(self) -> None:
         """Read the cases of the log."""
@@ -53,7 +56,14 @@ class CaseKeeper(Component):
                 self.take(case)
 
     def take(self, case: CorrectionCase) -> None:
-        """Put into force what a case says now."""
+        """Put into force what a case says now; what was read before it was over comes too late."""
+        if case.is_over:
+            self._over.add(case.id)
+            self.open.pop(case.id, None)
+        elif case.id in self._over:
+            return
+        else:
+            self.open[case.id] = case
         for mark in marks_of(case):
             self._marks.of(mark.follower).update(mark.positions)
         for name in case.held:
@@ -74,6 +84,12 @@ class CaseKeeper(Component):
 def marks_of(case: CorrectionCase) -> tuple[SkipMark, ...]:
     """Return the marks of a case that are in force: from the moment it is applied, permanently."""
     return case.marks if case.status in ("applying", "applied", "closed") else ()
+
+
+def orders_of(case: CorrectionCase) -> list[tuple[FollowerState, str]]:
+    """Return what the followers of a case must do now."""
+    waits: list[tuple[FollowerState, str]] = [] if case.is_over else [("waits", name) for name in case.held]
+    return [*waits, *(("skips", mark.follower) for mark in marks_of(case))]
 
 
 async def all_cases(store: EventStore, codec: EventCodec, *, after: str = "") -> AsyncIterator[CorrectionCase]:

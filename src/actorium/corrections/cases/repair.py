@@ -88,7 +88,7 @@ class _RowRepair:
 
     async def repair(self, events: Collection[RecordedEvent[Event]] | None) -> int | None:
         """Write the rows that differ; return how many, or None with nothing written if a handler fails."""
-        keys = None if events is None else {row for event in events for row in self._rows_of(event)}
+        keys = None if events is None else self._rows_of(events)
         try:
             right = await self._recomputed(keys)
         except (StatementFailed, HandlerNowFails):
@@ -117,15 +117,15 @@ class _RowRepair:
             await self._checkpoint.save(self._checkpoint.position, rows=changes)
         return sum(len(one.put) + len(one.delete) for one in changes)
 
-    def _rows_of(self, event: RecordedEvent[Event]) -> list[RowKey]:
-        if not isinstance(event.event, tuple(self._classes)):
-            return []
+    def _rows_of(self, events: Collection[RecordedEvent[Event]]) -> set[RowKey] | None:
+        """Return the rows that events touch; None for all rows, if a handler now fails on one that it once handled."""
+        handled = [event for event in events if isinstance(event.event, tuple(self._classes))]
         try:
-            found = [changed_row(one) for one in self._record(event)]
-            return [(table, definition_of(table).encoded(key)) for table, key in filter(None, found)]
+            found = [changed_row(one) for event in handled for one in self._record(event)]
+            return {(table, definition_of(table).encoded(key)) for table, key in filter(None, found)}
         except BaseException as raised:
             let_through(raised)
-            return []  # the handler fails on it, so it wrote nothing
+            return None
 
     async def _recomputed(self, keys: Collection[RowKey] | None) -> Mapping[RowKey, tuple[Any, ...] | None]:
         """Return the rows as the log has them at the checkpoint, without held back and skipped events."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from actorium.corrections.cases.keeper import CaseKeeper
@@ -11,9 +12,14 @@ from actorium.sagas.execution.saga_engine import SagaEngine
 
 
 class CaseServices(NamedTuple):
-    """The parts of a running runtime that cases use."""
+    """The parts of a running runtime that cases use.
+
+    look: on a node of a cluster, where a follower of the log may run on another node: has this node carry out soon what
+        cases say to the followers that it runs.
+    """
 
     engine: Engine
     reads: ReadSide
     sagas: SagaEngine
     keeper: CaseKeeper
+    look: Callable[[], None] | None = None

@@ -9,240 +9,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-import msgspec
-
 from actorium.actors.aggregate import Aggregate, create, decide, evolve
-from actorium.actors.commands import Command
 from actorium.actors.errors import Rejected
-from actorium.store.events import Event
-
-CORRECTION = "actorium.correction"
-NOTHING = msgspec.Raw(b"null")
-
-
-class PlannedCorrection(msgspec.Struct, frozen=True):
-    """What will be done about one wrong event.
-
-    event: its id.
-    stream_type, stream_id: the stream that gets the correcting events.
-    right: the fields that the event should have had, as JSON, for its `@correct` method; null if it should not have
-        happened.
-    command, fields: a command to send instead: its stored name and its fields as JSON.
-    """
-
-    event: str
-    stream_type: str
-    stream_id: str
-    right: msgspec.Raw = msgspec.field(default_factory=lambda: NOTHING)
-    command: str = ""
-    fields: msgspec.Raw = msgspec.field(default_factory=lambda: NOTHING)
-
-
-class SkipMark(msgspec.Struct, frozen=True):
-    """Events that a follower of the log treats as if they had not happened, whenever it reads the log.
-
-    follower: its kind and name: "projection Balances", "reaction thank", "outlet bank".
-    positions: those of the events.
-    """
-
-    follower: str
-    positions: tuple[int, ...]
-
-
-class AppliedCorrection(msgspec.Struct, frozen=True):
-    """The outcome of one planned correction.
-
-    position: that of its last event in the log; 0 if there was nothing to correct.
-    error: why it was refused; empty if it took effect.
-    """
-
-    event: str
-    position: int = 0
-    error: str = ""
-
-
-class OpenCase(Command):
-    """Open the case; `to` is its id."""
-
-    events: tuple[str, ...]
-    by: str
-    reason: str
-    held: tuple[str, ...] = ()
-
-
-class PlanCase(Command):
-    """Plan what is done, or plan it again."""
-
-    by: str
-    corrections: tuple[PlannedCorrection, ...] = ()
-    marks: tuple[SkipMark, ...] = ()
-    repairs: tuple[str, ...] = ()
-    reruns: dict[str, tuple[str, ...]] = {}
-
-
-class RecordDryRun(Command):
-    """Record the result of a dry run."""
-
-    counts: dict[str, int]
-
-
-class ApproveCase(Command):
-    """Approve the plan."""
-
-    by: str
-    second_person: bool
-
-
-class BeginCase(Command):
-    """Begin to apply the plan."""
-
-
-class RecordApplied(Command):
-    """Record that every planned correction has an outcome."""
-
-    outcomes: tuple[AppliedCorrection, ...]
-
-
-class RecordRepair(Command):
-    """Record that a projection was repaired."""
-
-    projection: str
-    rows: int
-    rebuilt: bool
-
-
-class RecordRerun(Command):
-    """Record the outcome of a reaction that was run again for an event."""
-
-    reaction: str
-    event: str
-    position: int
-    error: str
-
-
-class RecordSaga(Command):
-    """Record what was done about a saga that the wrong events touched."""
-
-    saga_type: str
-    saga_id: str
-    action: str
-    by: str
-
-
-class CloseCase(Command):
-    """Close the case."""
-
-    by: str
-
-
-class CancelCase(Command):
-    """Give the case up before it is applied."""
-
-    by: str
-    reason: str
-
-
-class CaseOpened(Event):
-    """A case was opened; `held` are the followers that wait until it is closed."""
-
-    event_type = "correction.opened"
-
-    events: tuple[str, ...]
-    by: str
-    reason: str
-    held: tuple[str, ...] = ()
-
-
-class CasePlanned(Event):
-    """What will be done: corrections, marks, repairs of projections, and reactions that run again for some events."""
-
-    event_type = "correction.planned"
-
-    by: str
-    corrections: tuple[PlannedCorrection, ...]
-    marks: tuple[SkipMark, ...]
-    repairs: tuple[str, ...]
-    reruns: dict[str, tuple[str, ...]] = {}
-
-
-class DryRunRecorded(Event):
-    """The plan was tried on a copy; `counts` are the differences by kind."""
-
-    event_type = "correction.dry_run"
-
-    counts: dict[str, int]
-
-
-class CaseApproved(Event):
-    """A person approved the plan."""
-
-    event_type = "correction.approved"
-
-    by: str
-
-
-class CaseBegun(Event):
-    """The plan is being applied; from now on it can only be completed."""
-
-    event_type = "correction.begun"
-
-
-class CorrectionsApplied(Event):
-    """Every planned correction has an outcome."""
-
-    event_type = "correction.applied"
-
-    outcomes: tuple[AppliedCorrection, ...]
-
-
-class ProjectionRepaired(Event):
-    """A projection was repaired: `rows` were written, or it was rebuilt as a whole."""
-
-    event_type = "correction.projection_repaired"
-
-    projection: str
-    rows: int
-    rebuilt: bool
-
-
-class ReactionRerun(Event):
-    """A reaction was run again for an event at a position; `error` is empty if it succeeded."""
-
-    event_type = "correction.reaction_rerun"
-
-    reaction: str
-    event: str
-    position: int
-    error: str = ""
-
-
-class SagaSettled(Event):
-    """A person decided what becomes of a saga that the wrong events touched."""
-
-    event_type = "correction.saga_settled"
-
-    saga_type: str
-    saga_id: str
-    action: str
-    by: str
-
-
-class CaseClosed(Event):
-    """The case is closed; the followers that it held go on."""
-
-    event_type = "correction.closed"
-
-    by: str
-
-
-class CaseCancelled(Event):
-    """The case was given up before it was applied."""
-
-    event_type = "correction.cancelled"
-
-    by: str
-    reason: str
-
+from actorium.correction_case.steps import (
+    CORRECTION,
+    AppliedCorrection,
+    ApproveCase,
+    BeginCase,
+    CancelCase,
+    CaseApproved,
+    CaseBegun,
+    CaseCancelled,
+    CaseClosed,
+    CaseOpened,
+    CasePlanned,
+    CloseCase,
+    ConfirmFollower,
+    CorrectionsApplied,
+    DryRunRecorded,
+    FollowerConfirmed,
+    OpenCase,
+    PlanCase,
+    PlannedCorrection,
+    ProjectionRepaired,
+    ReactionRerun,
+    RecordApplied,
+    RecordDryRun,
+    RecordRepair,
+    RecordRerun,
+    RecordSaga,
+    RerunsWanted,
+    SagaSettled,
+    SkipMark,
+    WantReruns,
+)
 
 CaseStatus = Literal["", "open", "planned", "approved", "applying", "applied", "closed", "cancelled"]
 _BEFORE_APPLYING = ("open", "planned", "approved")
@@ -256,6 +56,7 @@ class CorrectionCase(Aggregate):
     repaired: the projections of the plan that are repaired.
     reruns, rerun: the events by reaction that runs again, and the error of each by reaction and event; empty for none.
     sagas: what was decided about sagas, by the name of their stream.
+    confirmed: the followers whose nodes confirmed that they wait, or skip the events; empty without a cluster.
     """
 
     stream_type = CORRECTION
@@ -275,6 +76,7 @@ class CorrectionCase(Aggregate):
     reruns: Mapping[str, tuple[str, ...]] = {}
     rerun: Mapping[str, Mapping[str, str]] = {}
     sagas: Mapping[str, str] = {}
+    confirmed: Mapping[str, tuple[str, ...]] = {}
     closed_by: str = ""
 
     @create
@@ -325,6 +127,17 @@ class CorrectionCase(Aggregate):
         return ReactionRerun(command.reaction, command.event, command.position, command.error)
 
     @decide
+    def want_reruns(self, command: WantReruns) -> RerunsWanted | None:
+        failed = any(error for outcomes in self.rerun.values() for error in outcomes.values())
+        return RerunsWanted() if self.status == "applied" and failed else None
+
+    @decide
+    def confirm_follower(self, command: ConfirmFollower) -> FollowerConfirmed | None:
+        if self.is_over or command.follower in self.confirmed.get(command.does, ()):
+            return None
+        return FollowerConfirmed(command.follower, command.does)
+
+    @decide
     def record_saga(self, command: RecordSaga) -> SagaSettled:
         self._require("applied")
         return SagaSettled(command.saga_type, command.saga_id, command.action, command.by)
@@ -332,9 +145,7 @@ class CorrectionCase(Aggregate):
     @decide
     def close(self, command: CloseCase) -> CaseClosed | None:
         self._require("applied", "closed")
-        missing = [name for name in self.repairs if name not in self.repaired]
-        missing += [name for name, events in self.reruns.items() if len(self.rerun.get(name, ())) < len(events)]
-        if missing:
+        if missing := self.missing:
             raise Rejected("the case is not applied completely: apply it again", missing=missing)
         return CaseClosed(command.by) if self.status == "applied" else None
 
@@ -383,6 +194,16 @@ class CorrectionCase(Aggregate):
         self.rerun = {**self.rerun, event.reaction: {**self.rerun.get(event.reaction, {}), event.event: event.error}}
 
     @evolve
+    def reruns_wanted(self, event: RerunsWanted) -> None:
+        self.rerun = {
+            name: {one: error for one, error in outcomes.items() if not error} for name, outcomes in self.rerun.items()
+        }
+
+    @evolve
+    def follower_confirmed(self, event: FollowerConfirmed) -> None:
+        self.confirmed = {**self.confirmed, event.does: (*self.confirmed.get(event.does, ()), event.follower)}
+
+    @evolve
     def saga_settled(self, event: SagaSettled) -> None:
         self.sagas = {**self.sagas, f"{event.saga_type}<{event.saga_id}>": event.action}
 
@@ -393,6 +214,12 @@ class CorrectionCase(Aggregate):
     @evolve
     def cancelled(self, event: CaseCancelled) -> None:
         self.status = "cancelled"
+
+    @property
+    def missing(self) -> list[str]:
+        """The projections that are not repaired yet, and the reactions that have not run again for each event."""
+        missing = [name for name in self.repairs if name not in self.repaired]
+        return missing + [name for name, events in self.reruns.items() if len(self.rerun.get(name, ())) < len(events)]
 
     @property
     def is_over(self) -> bool:
