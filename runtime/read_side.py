@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -11,11 +12,13 @@ import anyio.abc
 
 from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import checked_id
+from actorium.actors.errors import HydrationFailed
 from actorium.runtime.arguments import checked_count, checked_event_classes, checked_timeout_s
 from actorium.runtime.cluster.followers import FirstStart, Followers, PlacedFollower, ProcessorFollower
 from actorium.runtime.commands.read_only import refuse_to_write
 from actorium.runtime.component import BackgroundTask, Component
 from actorium.runtime.environment import RuntimeEnvironment
+from actorium.runtime.errors import NewerCodeNeeded
 from actorium.runtime.log.durable_subscription import DurableSubscription
 from actorium.runtime.log.log_reader import LogReader
 from actorium.runtime.log.strict_reader import StrictReader
@@ -37,7 +40,7 @@ from actorium.runtime.projections.projection import Projection, Query
 from actorium.runtime.projections.queries import ReadModel
 from actorium.runtime.projections.table_projection import TableProjection, checkpoint_name
 from actorium.runtime.retry import Retry
-from actorium.store.errors import ConfigurationError
+from actorium.store.errors import ConfigurationError, UnknownEventType
 from actorium.store.event_store import SaveCheckpoint
 from actorium.store.events import Event
 from actorium.store.names import StreamName
@@ -79,7 +82,7 @@ class ReadSide(Component):
         self.patient_reader: EventReader = log_reader
         """What follows the log with the events of this node's code alone."""
         if followers is not None:
-            strict = partial(StrictReader, log_reader, environment.codec, followers.is_newer)
+            strict = partial(StrictReader, log_reader, environment.codec, followers.newer_code.is_newer)
             self.placed_reader, self.patient_reader = strict(all_events=True), strict(all_events=False)
         self._source = environment.source
         self._settings = environment.settings
@@ -211,7 +214,24 @@ class ReadSide(Component):
     def _subscription(
         self, after: int, classes: frozenset[type[Event]] | None, stream: StreamName | None
     ) -> Subscription[Any]:
-        return Subscription(self.log_reader, after=after, poll_s=self._settings.poll_s, stream=stream, classes=classes)
+        poll_s = self._settings.poll_s
+        return Subscription(
+            self.log_reader, after=after, poll_s=poll_s, stream=stream, classes=classes, needed=self._newer_code_needed
+        )
+
+    @contextmanager
+    def naming_newer_code(self) -> Iterator[None]:
+        """Raise NewerCodeNeeded in place of an error about an event that a newer node of the cluster wrote."""
+        try:
+            yield
+        except (HydrationFailed, UnknownEventType) as error:
+            needed = self._newer_code_needed(error)
+            if needed is None:
+                raise
+            raise needed from error
+
+    def _newer_code_needed(self, error: BaseException) -> NewerCodeNeeded | None:
+        return None if self._placed is None else self._placed.newer_code.needed(error)
 
     def model(self, projection: type[Projection] | None) -> ReadModel:
         """Return the read model of a projection class; raise ConfigurationError if the runtime does not have it."""

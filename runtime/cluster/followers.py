@@ -141,7 +141,7 @@ class Followers(Component):
         self._node = node
         self.first_starts = node.first_starts
         self._directory = node.directory
-        self.is_newer = node.newer_code.is_newer
+        self.newer_code = node.newer_code
         self._save = save
         self._followers: dict[str, PlacedFollower] = {}
         self._running: dict[str, tuple[bool, anyio.CancelScope]] = {}  # whether it runs, or is mirrored

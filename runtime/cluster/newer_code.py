@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from actorium.actors.errors import HydrationFailed
 from actorium.runtime.cluster.directory import Directory
+from actorium.runtime.errors import NewerCodeNeeded
 from actorium.store.codec import EventCodec
 from actorium.store.errors import UnknownEventType
 from actorium.store.log import logger
@@ -52,6 +54,16 @@ class NewerCode:
     def read_elsewhere(self, shard: int, unknown: UnknownEventType) -> bool:
         """Hand over a shard with an event that newer code wrote; return False for one that was there at the start."""
         return self.wrote(unknown) and self.give_away(shard, unknown.event_type)
+
+    def needed(self, error: BaseException) -> NewerCodeNeeded | None:
+        """Return the error for a reader that meets an event of newer code; None if the error has another reason."""
+        unknown = error.__cause__ if isinstance(error, HydrationFailed) else error
+        if not (isinstance(unknown, UnknownEventType) and self.wrote(unknown)):
+            return None
+        return NewerCodeNeeded(
+            f"{unknown.stream} holds events of newer code ({unknown.event_type} at version {unknown.version}), "
+            "which this node cannot read: ask a node with that code, or deploy it here"
+        )
 
     def wrote(self, unknown: UnknownEventType) -> bool:
         """Return whether newer code wrote an event that cannot be read; False for one that was there at the start."""

@@ -143,7 +143,7 @@ class ClusterNode(Component):
             message_bytes_max=self._message_bytes_max,
         )
         dispatcher.directory, dispatcher.remote = self.directory, self._remote
-        dispatcher.give_away, dispatcher.is_of_newer_code = self.newer_code.read_elsewhere, self.newer_code.wrote
+        dispatcher.give_away, dispatcher.newer_code_needed = self.newer_code.read_elsewhere, self.newer_code.needed
         dispatcher.fold = lambda kind, id: latest_state(self._store, kind, id)
         self._serving = Serving(
             self.directory,

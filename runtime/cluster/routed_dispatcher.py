@@ -51,14 +51,14 @@ class RoutedDispatcher(Dispatcher):
 
     Attributes set by the node, before the first command: `directory`, `remote`, `fold`, which returns the state of an
     actor as the log has it, `give_away`, which hands over a shard that holds an event of newer code, and
-    `is_of_newer_code`, which recognises such an event.
+    `newer_code_needed`, which returns the error for a reader of such an event.
     """
 
     directory: Directory
     remote: RemoteCommands
     fold: Callable[[ActorKind[Actor], str], Coroutine[Any, Any, Any]]
     give_away: Callable[[int, UnknownEventType], bool]
-    is_of_newer_code: Callable[[UnknownEventType], bool]
+    newer_code_needed: Callable[[BaseException], NewerCodeNeeded | None]
 
     def __init__(self, *wanted: Any, **more: Any) -> None:
         super().__init__(*wanted, **more)
@@ -157,13 +157,10 @@ class RoutedDispatcher(Dispatcher):
             async with asyncio.timeout(envelope.timeout_s):
                 return await self.fold(kind, envelope.to)
         except HydrationFailed as error:
-            unknown = error.__cause__
-            if not (isinstance(unknown, UnknownEventType) and self.is_of_newer_code(unknown)):
+            needed = self.newer_code_needed(error)
+            if needed is None:
                 raise
-            raise NewerCodeNeeded(
-                f"{unknown.stream} holds events of newer code ({unknown.event_type} at version {unknown.version}), "
-                "which this node cannot read: ask a node with that code, or deploy it here"
-            ) from error
+            raise needed from error
         except TimeoutError:
             future = envelope.future = self._loop.create_future()
             time_out(envelope)
@@ -244,7 +241,7 @@ class RoutedDispatcher(Dispatcher):
             answer.cancel()
             attempt.moved(attempt)
         elif envelope.handler is None:
-            answer.set_exception(error)
+            answer.set_exception(self.newer_code_needed(error) or error)
         else:
             self._send_away(envelope, answer)
 

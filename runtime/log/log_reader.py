@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 from actorium.actors.annotations import shown
@@ -143,7 +143,7 @@ class LogReader:
                     return Slice([Unread(record, error)], position + 1)
                 limit //= 2
 
-    async def caused_by(self, event_id: str, position: int) -> AsyncIterator[RecordedEvent[Event]]:
+    async def caused_by(self, event_id: str, position: int) -> AsyncGenerator[RecordedEvent[Event], None]:
         """Yield the events after a position whose metadata names an event as their cause, in order."""
         while records := await self._store.read_linked("causation_id", event_id, position, _CAUSED_PER_READ):
             for record in records:

@@ -8,11 +8,11 @@ page; a slow subscriber reads the log later and delays nobody.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Generic, cast
 
 from actorium.runtime.log.log_reader import LogReader, Slice, Unread
-from actorium.store.errors import StoreUnavailable
+from actorium.store.errors import ActoriumError, StoreUnavailable, UnreadableEvent
 from actorium.store.events import E_co, RecordedEvent
 from actorium.store.names import StreamName
 
@@ -20,7 +20,10 @@ from actorium.store.names import StreamName
 class Subscription(Generic[E_co]):
     """An async iterator over recorded events; it ends when the runtime stops.
 
-    The first iteration raises PositionBeyondLog if `after` is beyond the end of the log.
+    The first iteration raises PositionBeyondLog if `after` is beyond the end of the log. At an event that cannot be
+    read, each iteration raises UnreadableEvent, or NewerCodeNeeded if a node with newer code wrote it.
+
+    needed: returns the error to raise in place of an UnreadableEvent; None to raise that.
     """
 
     def __init__(
@@ -31,10 +34,12 @@ class Subscription(Generic[E_co]):
         poll_s: float,
         stream: StreamName | None = None,
         classes: Collection[type[E_co]] | None = None,
+        needed: Callable[[UnreadableEvent], ActoriumError | None] = lambda error: None,
     ) -> None:
         self._log_reader = log_reader
         self._poll_s = poll_s
         self._stream = stream
+        self._needed = needed
         self._classes = None if classes is None else frozenset(classes)
         self._page: deque[RecordedEvent[E_co] | Unread] = deque()
         self._open = True
@@ -66,6 +71,9 @@ class Subscription(Generic[E_co]):
         delivered = page.popleft()
         if isinstance(delivered, Unread):
             page.appendleft(delivered)  # this subscription delivers nothing after it
+            needed = self._needed(delivered.error)
+            if needed is not None:
+                raise needed from delivered.error
             raise delivered.error
         return delivered
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any, TypeVar, overload
 
@@ -60,13 +61,14 @@ class RuntimeReading:
         at_time: an aware datetime; the state after the last event recorded at or before it.
         timeout_s: how long to wait for the latest state.
 
-        Raises NotFound if there is no such state, and CommandTimeout.
+        Raises NotFound if there is no such state, CommandTimeout, and on a node of a cluster NewerCodeNeeded.
         """
         engine = self._running()
         kind = engine.kind_of(aggregate)
         if at_version is not None or at_position is not None or at_time is not None:
             moment = Moment(version=at_version, position=at_position, time=at_time)
-            past: A = await state_at(self._store, kind, id, moment)
+            with self._reads.naming_newer_code():
+                past: A = await state_at(self._store, kind, id, moment)
             return past
         timeout_s = self._default_timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
         engine.admission.require_time(timeout_s)
@@ -76,10 +78,10 @@ class RuntimeReading:
     def history(self, aggregate: type[A], id: str, *, after_version: int = 0) -> AsyncIterator[Change[A]]:
         """Return an async iterator over an aggregate's events after a version, each with the state before and after it.
 
-        It ends with the newest event. Iterating raises NotFound if the stream is empty, and HydrationFailed at a bad
-        event.
+        It ends with the newest event. Iterating raises NotFound if the stream is empty, HydrationFailed at a bad event,
+        and NewerCodeNeeded at one that newer code wrote on another node of a cluster.
         """
-        return changes(self._store, self._running().kind_of(aggregate), id, after_version)
+        return self._named(changes(self._store, self._running().kind_of(aggregate), id, after_version))
 
     @overload
     def events(
@@ -141,7 +143,14 @@ class RuntimeReading:
     def causes(self, event_id: str, *, after: int = 0) -> AsyncIterator[RecordedEvent[Event]]:
         """Return an async iterator over the events that an event directly caused, after a position."""
         self._running()
-        return self._reads.log_reader.caused_by(event_id, after)
+        return self._named(self._reads.log_reader.caused_by(event_id, after))
+
+    async def _named(self, found: AsyncGenerator[R, None]) -> AsyncGenerator[R, None]:
+        """Yield what was found; on a node of a cluster, name the events that need newer code."""
+        with self._reads.naming_newer_code():
+            async with aclosing(found):
+                async for one in found:
+                    yield one
 
     async def query(
         self, query: Query[R], *args: Any, after: int | None = None, timeout_s: float | None = None, stale: bool = False

@@ -1,7 +1,7 @@
 """Nodes with two versions of the code: what the old one does not know goes to the new one, or waits for it."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 from support.nodes import Nodes, nodes
@@ -90,6 +90,30 @@ async def test_a_node_with_old_code_says_that_it_cannot_read_what_newer_code_wro
                 NewerCodeNeeded, match=r"^Stock<s0> holds events of newer code \(Stocked at version 2\)"
             ):
                 await group[old].get(one.Stock, "s0")
+
+
+@virtual
+async def test_a_node_with_old_code_says_so_whichever_way_it_reads() -> None:
+    async with nodes("a", "b", parts=one.PARTS) as group:
+        await put(group["a"])
+        await group.start("c", two.PARTS)
+        await put_with_notes(group["c"])
+        old = group["a"]
+        assert (await old.get(one.Stock, "s0", at_version=1)).level == 5
+
+        async def read(found: AsyncIterator[object]) -> None:
+            async for _ in found:
+                pass
+
+        reads = [
+            old.get(one.Stock, "s0", at_version=2),
+            read(old.history(one.Stock, "s0")),
+            read(old.events(aggregate=one.Stock, id="s0")),
+            read(old.events()),
+        ]
+        for one_read in reads:
+            with pytest.raises(NewerCodeNeeded, match=r"holds events of newer code \(Stocked at version 2\)"):
+                await one_read
 
 
 @virtual
