@@ -12,13 +12,12 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
 from actorium import ActoriumError, NotFound, Runtime
 from actorium.examples.bank.audit import Audit, audit
 from actorium.examples.bank.crashes.crash import CrashFailed
 from actorium.examples.bank.crashes.under_load import CALLERS, account_of, amount_of
 from actorium.examples.bank.domain import Account
+from actorium.examples.bank.findings import AuditFindings
 from actorium.store.sqlite import SQLiteStore
 
 # One kill in this many comes before the first acknowledgement of the process.
@@ -27,37 +26,17 @@ _EARLY_S_MAX = 0.5
 _ACKS_MAX = 150
 # A commit with its flush takes some milliseconds, so kills hit every part of one.
 _DELAY_S_MAX = 0.005
-_EXAMPLES_MAX = 10
 
 
-class Findings(msgspec.Struct):
+class KillFindings(AuditFindings, kw_only=True):
     """The results of the audits, counted over all kills.
 
-    acknowledged: acknowledged commands.
-    lost: acknowledged commands that an audit did not find at the acknowledged position.
-    duplicated: commands with more than one effect.
-    gaps: versions or positions that do not follow the previous one.
-    moved: commands that were sent again after a kill and acknowledged at another position.
-    wrong_balances: accounts whose balance is not the sum of their events in the log.
     unannounced: commands that were durable but not yet acknowledged at the kill.
     """
 
     kills: int = 0
-    acknowledged: int = 0
-    events: int = 0
     unannounced: int = 0
-    lost: int = 0
-    duplicated: int = 0
-    gaps: int = 0
-    moved: int = 0
-    wrong_balances: int = 0
     slowest_restart_ms: float = 0.0
-    examples: list[str] = []
-
-    @property
-    def holds(self) -> bool:
-        """Whether all promises were kept."""
-        return not (self.lost or self.duplicated or self.gaps or self.moved or self.wrong_balances)
 
 
 class Kills:
@@ -67,9 +46,9 @@ class Kills:
         self._db = db
         self._chance = random.Random(seed)
         self._acknowledged: dict[str, int] = {}
-        self.findings = Findings()
+        self.findings = KillFindings()
 
-    def run(self, kills: int, on_kill: Callable[[int], None]) -> Findings:
+    def run(self, kills: int, on_kill: Callable[[int], None]) -> KillFindings:
         """Kill the process this many times; raise CrashFailed if it ends in another way."""
         for kill in range(1, kills + 1):
             self._kill_one()
@@ -106,7 +85,7 @@ class Kills:
         known = self._acknowledged.setdefault(id, int(position))
         if known != int(position):
             self.findings.moved += 1
-            self._note(f"{id} was acknowledged at position {known}, and at position {position} when sent again")
+            self.findings.note(f"{id} was acknowledged at position {known}, and at position {position} when sent again")
 
     async def _audit(self) -> None:
         findings = self.findings
@@ -117,7 +96,7 @@ class Kills:
                 found = await audit(runtime)
             except ActoriumError as error:
                 findings.gaps += 1
-                self._note(f"the log cannot be read: {error}")
+                self.findings.note(f"the log cannot be read: {error}")
                 return
         self._judge(found)
 
@@ -130,11 +109,11 @@ class Kills:
         findings.duplicated = max(findings.duplicated, len(found.duplicated))
         findings.gaps = max(findings.gaps, len(found.gaps))
         for id in lost:
-            self._note(f"{id} was acknowledged at position {self._acknowledged[id]} but is not there")
+            self.findings.note(f"{id} was acknowledged at position {self._acknowledged[id]} but is not there")
         for id in found.duplicated:
-            self._note(f"{id} took effect more than once")
+            self.findings.note(f"{id} took effect more than once")
         for gap in found.gaps:
-            self._note(gap)
+            self.findings.note(gap)
 
     async def _compare_balances(self) -> None:
         async with Runtime([Account], store=SQLiteStore(self._db)) as runtime:
@@ -150,8 +129,6 @@ class Kills:
                     balance = None
                 if balance != expected:
                     self.findings.wrong_balances += 1
-                    self._note(f"account {account} has a balance of {balance}, the sum of its bookings is {expected}")
-
-    def _note(self, example: str) -> None:
-        if len(self.findings.examples) < _EXAMPLES_MAX:
-            self.findings.examples.append(example)
+                    self.findings.note(
+                        f"account {account} has a balance of {balance}, the sum of its bookings is {expected}"
+                    )

@@ -16,7 +16,7 @@ WANTED_S: Mapping[str, float] = {
 """How long the slowest command should take at most, in seconds; a frozen node keeps its shards for a lease of 3 s."""
 
 
-class ClusterFindings(FaultFindings):
+class ClusterFindings(FaultFindings, kw_only=True):
     """The results of a run.
 
     outages_s: for each kind of fault, how long the slowest command took that was under way during it and was sent by a

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from actorium.examples.bank.crashes.kills import Findings, Kills
+from actorium.examples.bank.crashes.kills import KillFindings, Kills
 from actorium_cli import run
 
 ACTORIUM = [sys.executable, "-m", "actorium"]
@@ -67,5 +67,5 @@ def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", ["lost", "duplicated", "gaps", "moved", "wrong_balances"])
 def test_any_finding_breaks_the_promise(wrong: str) -> None:
-    assert Findings().holds
-    assert not Findings(**{wrong: 1}).holds
+    assert KillFindings().holds
+    assert not KillFindings(**{wrong: 1}).holds

@@ -18,7 +18,7 @@ from actorium.commands.screen import Screen
 from actorium.store.wording import counted
 
 if TYPE_CHECKING:
-    from actorium.examples.bank.crashes.kills import Findings
+    from actorium.examples.bank.crashes.kills import KillFindings
 
 
 def crash(
@@ -73,7 +73,7 @@ def crash(
         raise Problem("FAILED: see the table above")
 
 
-def _show(screen: Screen, found: Findings, took_s: float) -> None:
+def _show(screen: Screen, found: KillFindings, took_s: float) -> None:
     counts = {
         **audit_counts(found),
         "commands durable but not acknowledged before the kill": found.unannounced,

@@ -19,8 +19,8 @@ from actorium.commands.screen import Screen
 from actorium.store.wording import counted
 
 if TYPE_CHECKING:
-    from actorium.examples.bank.crashes.kills import Findings
     from actorium.examples.bank.faults.findings import FaultFindings
+    from actorium.examples.bank.findings import AuditFindings
 
 F = TypeVar("F", bound="FaultFindings")
 
@@ -91,7 +91,7 @@ def show_seconds(
     screen.table([title, "rounds", "median (s)", "wanted", "worst (s)", "wanted"], rows)
 
 
-def audit_counts(found: FaultFindings | Findings) -> dict[str, int]:
+def audit_counts(found: AuditFindings) -> dict[str, int]:
     """Return what every audit of the bank counts, by the words of the tables."""
     return {
         "commands acknowledged": found.acknowledged,
