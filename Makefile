@@ -1,6 +1,6 @@
 # Everything here sets itself up: a clean clone needs Python 3.11 or newer, pip and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test check format bench guard reference lock clean
+.PHONY: help demo docs test test-postgresql check format bench guard reference lock clean
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
@@ -20,13 +20,16 @@ ARGS ?=
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## import, kill, recover: the bank example (ARGS="--data FILE" for your own file)
 	@$(BIN)/actorium demo $(ARGS)
 
 test: $(READY) ## run the test suite (ARGS="tests/store -x" for a part of it)
 	@$(BIN)/pytest -n $(JOBS) $(ARGS)
+
+test-postgresql: $(READY) ## run the tests that are about no store on PostgreSQL (ARGS as above)
+	@$(BIN)/pytest -n $(JOBS) --store postgresql $(ARGS)
 
 check: $(READY) ## lint, formatting and types
 	$(BIN)/ruff check .

@@ -1,9 +1,35 @@
-"""Fixtures of all tests."""
+"""Fixtures and options of all tests."""
 
 from collections.abc import Iterator
 
 import pytest
 import structlog
+from support.each_store import log_url, store_of_the_test
+from support.runs_on import leave_out_other_stores, say_how_many
+
+__all__ = ["log_url", "store_of_the_test"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take the store that the tests run on."""
+    parser.addoption("--store", choices=["postgresql"], help="run every test that is about no store on this one")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker of tests that run on one store only."""
+    config.addinivalue_line("markers", "about(subject): the test is about this store, and runs on no other")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is about one store, in a run on another."""
+    if config.option.store is not None:
+        leave_out_other_stores(config, items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how many tests ran on the store that was asked for."""
+    if config.option.store is not None:
+        say_how_many(terminalreporter)
 
 
 @pytest.fixture(autouse=True)

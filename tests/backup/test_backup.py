@@ -59,11 +59,11 @@ async def test_a_backup_grows_by_what_is_new(log: str, folder: BackupFolder, tmp
 
 @pytest.mark.asyncio
 async def test_a_backup_of_one_kind_of_store_is_restored_to_another(
-    log: str, database: str, folder: BackupFolder, tmp_path: Path
+    log: str, database: str, folder: BackupFolder, log_url: str
 ) -> None:
     await fill(log, 0, 450)
     await take(log, folder)
-    for target in (database, f"sqlite:///{tmp_path}/restored.db"):
+    for target in (database, log_url):
         assert (await bring_back(folder, target)).position == 1_350
         await require_same_start(log, target, 1_350)
         with pytest.raises(ConfigurationError, match="is not empty: name a new log"):
@@ -79,12 +79,11 @@ async def test_one_command_may_have_more_events_than_a_page(folder: BackupFolder
 
 
 @pytest.mark.asyncio
-async def test_an_empty_log_has_an_empty_backup(folder: BackupFolder, tmp_path: Path) -> None:
-    log = f"sqlite:///{tmp_path}/log.db"
-    await fill(log, 0, 0)
-    assert (await take(log, folder)).end == 0
-    await fill(log, 0, 2)
-    assert (await take(log, folder)).end == 6
+async def test_an_empty_log_has_an_empty_backup(folder: BackupFolder, log_url: str) -> None:
+    await fill(log_url, 0, 0)
+    assert (await take(log_url, folder)).end == 0
+    await fill(log_url, 0, 2)
+    assert (await take(log_url, folder)).end == 6
 
 
 @pytest.mark.asyncio
@@ -105,13 +104,12 @@ async def test_a_restore_ends_at_a_position_or_a_time_with_whole_commands(folder
 
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("short_segments")
-async def test_a_flipped_bit_a_missing_file_or_another_manifest_is_found(folder: BackupFolder, tmp_path: Path) -> None:
-    log = f"sqlite:///{tmp_path}/log.db"
-    await fill(log, 0, 60)
-    older = await take(log, folder)
+async def test_a_flipped_bit_a_missing_file_or_another_manifest_is_found(folder: BackupFolder, log_url: str) -> None:
+    await fill(log_url, 0, 60)
+    older = await take(log_url, folder)
     manifest, old_manifest = folder.path / "manifest.json", (folder.path / "manifest.json").read_bytes()
-    await fill(log, 60, 60)
-    newer = await take(log, folder)
+    await fill(log_url, 60, 60)
+    newer = await take(log_url, folder)
     assert [segment.last for segment in newer.segments] == [102, 180, 282, 360]
     for segment in newer.segments:
         path = folder.path / segment.file
@@ -190,34 +188,31 @@ async def test_the_backup_of_another_log_is_not_continued(folder: BackupFolder, 
 
 
 @pytest.mark.asyncio
-async def test_a_directory_that_holds_something_else_is_left_alone(folder: BackupFolder, tmp_path: Path) -> None:
-    log = f"sqlite:///{tmp_path}/log.db"
-    await fill(log, 0, 1)
+async def test_a_directory_that_holds_something_else_is_left_alone(folder: BackupFolder, log_url: str) -> None:
+    await fill(log_url, 0, 1)
     with pytest.raises(ConfigurationError, match="there is no backup in"):
         verified(folder)
     folder.path.mkdir()
     (folder.path / "letter.txt").write_text("dear")
     with pytest.raises(ConfigurationError, match=r"holds other files, such as letter\.txt: name an empty one"):
-        await take(log, folder)
+        await take(log_url, folder)
     with pytest.raises(ConfigurationError, match="is a file: name a directory"):
-        await take(log, BackupFolder(folder.path / "letter.txt"))
+        await take(log_url, BackupFolder(folder.path / "letter.txt"))
     assert os.listdir(folder.path) == ["letter.txt"]
 
 
 @pytest.mark.asyncio
-async def test_two_backups_do_not_write_to_one_directory(folder: BackupFolder, tmp_path: Path) -> None:
-    log = f"sqlite:///{tmp_path}/log.db"
-    await fill(log, 0, 1)
-    await take(log, folder)
+async def test_two_backups_do_not_write_to_one_directory(folder: BackupFolder, log_url: str) -> None:
+    await fill(log_url, 0, 1)
+    await take(log_url, folder)
     with folder.locked(), pytest.raises(StoreInUse, match="another process writes a backup to"):
-        await take(log, folder)
+        await take(log_url, folder)
 
 
 @pytest.mark.asyncio
-async def test_a_newer_format_is_refused(folder: BackupFolder, tmp_path: Path) -> None:
-    log = f"sqlite:///{tmp_path}/log.db"
-    await fill(log, 0, 1)
-    await take(log, folder)
+async def test_a_newer_format_is_refused(folder: BackupFolder, log_url: str) -> None:
+    await fill(log_url, 0, 1)
+    await take(log_url, folder)
     place = folder.path / "manifest.json"
     place.write_bytes(place.read_bytes().replace(b'"format":1', b'"format":2'))
     with pytest.raises(UnsupportedSchema, match="a newer version of Actorium wrote it"):
@@ -225,10 +220,9 @@ async def test_a_newer_format_is_refused(folder: BackupFolder, tmp_path: Path) -
 
 
 @pytest.mark.asyncio
-async def test_a_log_in_memory_can_be_the_target(folder: BackupFolder, tmp_path: Path) -> None:
-    log = f"sqlite:///{tmp_path}/log.db"
-    await fill(log, 0, 5)
-    manifest = await take(log, folder)
+async def test_a_log_in_memory_can_be_the_target(folder: BackupFolder, log_url: str) -> None:
+    await fill(log_url, 0, 5)
+    manifest = await take(log_url, folder)
     store = MemoryStore()
     await store.open()
     told: list[int] = []

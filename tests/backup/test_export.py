@@ -82,8 +82,8 @@ def content(url: str) -> Any:
 
 
 @pytest.mark.parametrize("form", ["jsonl", "cloudevents", "cloudevents-batch"])
-def test_an_import_of_an_export_is_the_same_log(log: str, form: Form, tmp_path: Path) -> None:
-    text, copy = exported(log, form), f"sqlite:///{tmp_path}/copy.db"
+def test_an_import_of_an_export_is_the_same_log(log: str, form: Form, log_url: str) -> None:
+    text, copy = exported(log, form), log_url
     assert imported(text, copy) == Imported(COMMANDS * EVENTS, COMMANDS * EVENTS)
     assert content(copy) == content(log)
     assert imported(text, copy) == Imported(COMMANDS * EVENTS, 0)
@@ -105,7 +105,7 @@ def test_an_import_that_was_cut_short_continues(lines: int, tmp_path: Path) -> N
     assert content(copy) == content(log)
 
 
-def test_only_the_wanted_events_are_exported(small: str, tmp_path: Path) -> None:
+def test_only_the_wanted_events_are_exported(small: str, log_url: str) -> None:
     def ids(text: bytes) -> list[tuple[str, int]]:
         return [(one["stream_id"], one["version"]) for one in map(json.loads, text.splitlines())]
 
@@ -113,8 +113,8 @@ def test_only_the_wanted_events_are_exported(small: str, tmp_path: Path) -> None
     assert ids(exported(small, streams=[StreamName("Counter", "c1")])) == [("c1", 1), ("c1", 2)]
     assert ids(exported(small, types=["Other"])) == []
     part = exported(small, streams=[StreamName("Counter", "c1")])
-    assert imported(part, f"sqlite:///{tmp_path}/one.db") == Imported(2, 2)
-    assert imported(exported(small), f"sqlite:///{tmp_path}/one.db") == Imported(6, 4)
+    assert imported(part, log_url) == Imported(2, 2)
+    assert imported(exported(small), log_url) == Imported(6, 4)
     assert json.loads(exported(small, "cloudevents-batch", types=["Other"])) == []
 
 
@@ -158,26 +158,24 @@ GOOD = line()
     ],
 )  # fmt: skip
 def test_a_wrong_line_is_named_and_the_lines_before_it_are_imported(
-    text: bytes, number: int, why: str, tmp_path: Path
+    text: bytes, number: int, why: str, log_url: str
 ) -> None:
-    url = f"sqlite:///{tmp_path}/log.db"
     with pytest.raises(WrongLine, match=why) as raised:
-        imported(text, url)
+        imported(text, log_url)
     assert raised.value.line == number
     if number > 1:
-        assert imported(text.splitlines(keepends=True)[0], url) == Imported(1, 0)
+        assert imported(text.splitlines(keepends=True)[0], log_url) == Imported(1, 0)
 
 
-def test_cloud_events_of_another_system_are_imported_once(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/log.db"
+def test_cloud_events_of_another_system_are_imported_once(log_url: str) -> None:
     event = {"specversion": "1.0", "source": "/shop", "type": "shop.order", "time": "2026-01-01T00:00:00+01:00"}
     texts = [json.dumps({**event, "id": str(n), "subject": f"o-{n % 2}", "data": {"n": n}}) for n in (1, 2, 3, 1)]
     text = "\n".join(texts).encode() + b"\n"
     with pytest.raises(WrongLine, match="give --stream-type"):
-        imported(text, url)
-    assert imported(text, url, stream_type="Order") == Imported(4, 3)
-    assert imported(text, url, stream_type="Order") == Imported(4, 0)
-    records, _ = content(url)
+        imported(text, log_url)
+    assert imported(text, log_url, stream_type="Order") == Imported(4, 3)
+    assert imported(text, log_url, stream_type="Order") == Imported(4, 0)
+    records, _ = content(log_url)
     assert [(str(one.stream), one.version) for one in records] == [
         ("Order<o-1>", 1),
         ("Order<o-0>", 1),
@@ -186,12 +184,11 @@ def test_cloud_events_of_another_system_are_imported_once(tmp_path: Path) -> Non
     assert json.loads(records[0].metadata)["command_id"] == "/shop#1"
 
 
-def test_events_that_are_older_than_the_end_of_the_log_get_its_time(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/log.db"
+def test_events_that_are_older_than_the_end_of_the_log_get_its_time(log_url: str) -> None:
     first = line(time="2026-01-02T00:00:00Z")
     older = line(stream_id="b", time="2026-01-01T00:00:00Z") + line(stream_id="c", time="2026-01-03T00:00:00Z")
-    assert imported(first, url).moved == 0
-    assert imported(older, url) == Imported(2, 2, 1)
-    assert imported(older, url) == Imported(2, 0, 0)
-    times = [one.recorded_us // 86_400_000_000 for one in content(url)[0]]
+    assert imported(first, log_url).moved == 0
+    assert imported(older, log_url) == Imported(2, 2, 1)
+    assert imported(older, log_url) == Imported(2, 0, 0)
+    times = [one.recorded_us // 86_400_000_000 for one in content(log_url)[0]]
     assert times[0] == times[1] == times[2] - 1

@@ -12,19 +12,18 @@ APP = "support.correcting_app:runtime"
 
 
 @pytest.fixture
-def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    url = f"sqlite:///{tmp_path}/bank.db"
+def log(log_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
 
     async def write() -> None:
-        async with bank(url) as runtime:
+        async with bank(log_url) as runtime:
             await open_account(runtime, "a", 1_000)
             await open_account(runtime, "b", 1_000)
             await transfer(runtime, "t-1", "a", "b", 300)
 
     asyncio.run(write())
     capsys.readouterr()
-    monkeypatch.setenv("BANK_LOG", url)
-    return url
+    monkeypatch.setenv("BANK_LOG", log_url)
+    return log_url
 
 
 def test_it_is_a_gate_before_a_deployment(log: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

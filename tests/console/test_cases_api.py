@@ -108,9 +108,9 @@ async def test_what_a_plan_cannot_name_is_refused_and_recorded(runtime: Runtime)
         assert "no sagas of the type" in problem["message"]
 
 
-async def test_a_reaction_that_a_plan_names_is_refused_if_it_cannot_run_again(tmp_path: Path) -> None:
+async def test_a_reaction_that_a_plan_names_is_refused_if_it_cannot_run_again(log_url: str) -> None:
     outside = Outside()
-    async with Runtime([*PARTS, *outside.parts()], store=f"sqlite:///{tmp_path}/bank.db") as runtime:
+    async with Runtime([*PARTS, *outside.parts()], store=log_url) as runtime:
         await open_account(runtime, "a", 1_000)
         async with client_of(console_of(runtime), CORA) as cora:
             await cora.post("cases/open", id="c-1", reason="r", selection={"events": [WRONG]})

@@ -174,13 +174,12 @@ async def test_one_person_is_enough_if_the_settings_say_so() -> None:
         assert (await runtime.get(Account, "a")).balance == 900
 
 
-async def test_what_has_not_left_waits_while_a_case_holds_it_and_can_be_recalled(tmp_path: Path) -> None:
+async def test_what_has_not_left_waits_while_a_case_holds_it_and_can_be_recalled(log_url: str) -> None:
     outside = Outside()
     outlet, thank = outside.parts()
-    url = f"sqlite:///{tmp_path}/bank.db"
     from support.correcting import PARTS
 
-    async with Runtime([*PARTS, outlet, thank], store=url) as runtime:
+    async with Runtime([*PARTS, outlet, thank], store=log_url) as runtime:
         await open_account(runtime, "b", 1_000)
         await until(lambda: len(outside.published) == 1, runtime)
         runtime.processors[outlet].pause()
@@ -188,7 +187,7 @@ async def test_what_has_not_left_waits_while_a_case_holds_it_and_can_be_recalled
         await open_account(runtime, "a", 1_000)
         await runtime.corrections.open(Selection(events=[WRONG]), by="ann", reason="oops", id="c-1", hold=True)
     # the hold survives a restart, although a pause does not
-    async with Runtime([*PARTS, outlet, thank], store=url) as runtime:
+    async with Runtime([*PARTS, outlet, thank], store=log_url) as runtime:
         assert runtime.processors[outlet].statistics().state == "paused"
         await runtime.send(Credit("b", 5, DAY, "cash"))
         await runtime.corrections.plan("c-1", by="ann", right={WRONG: {"amount": 900}}, skip=[outlet, thank])
@@ -279,8 +278,8 @@ class Watching(Bonus):
     def paid_out(self, event: Debited) -> None: ...
 
 
-async def test_a_restart_begins_with_the_right_values_of_the_event_that_started_the_saga(tmp_path: Path) -> None:
-    async with Runtime([Account, Bonus, Watching], store=f"sqlite:///{tmp_path}/bank.db") as runtime:
+async def test_a_restart_begins_with_the_right_values_of_the_event_that_started_the_saga(log_url: str) -> None:
+    async with Runtime([Account, Bonus, Watching], store=log_url) as runtime:
         await runtime.send(OpenAccount("b"))
         await open_account(runtime, "a", 1_000)
         for saga in (Bonus, Watching):

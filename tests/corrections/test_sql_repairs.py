@@ -204,8 +204,8 @@ async def test_a_repair_that_is_cut_short_at_any_write_is_completed_by_the_next_
     assert await _beside(runtime) == []
 
 
-async def test_rows_that_cannot_be_copied_are_rebuilt_in_place(tmp_path: Path) -> None:
-    async with Runtime([Account, Tied], store=f"sqlite:///{tmp_path}/bank.db") as runtime:
+async def test_rows_that_cannot_be_copied_are_rebuilt_in_place(log_url: str) -> None:
+    async with Runtime([Account, Tied], store=log_url) as runtime:
         await open_account(runtime, "a", 1_000)
         assert await runtime.query(Tied.count, after=runtime.statistics().position) == 1
         assert await _repaired(runtime, repair=[Tied]) == {"Tied": -1}
@@ -213,14 +213,14 @@ async def test_rows_that_cannot_be_copied_are_rebuilt_in_place(tmp_path: Path) -
         assert await runtime.query(Tied.count, after=runtime.statistics().position) == 2
 
 
-async def test_an_event_can_have_several_keys_or_change_all_rows(tmp_path: Path) -> None:
+async def test_an_event_can_have_several_keys_or_change_all_rows(log_url: str) -> None:
     def keys(recorded: RecordedEvent[Any]) -> list[str] | None:
         return None if recorded.event.amount == 13 else [recorded.stream_id, "c"]
 
     class Shared(Sums):
         key = KeyColumn("account", of=keys)
 
-    async with Runtime([Account, Shared], store=f"sqlite:///{tmp_path}/bank.db") as runtime:
+    async with Runtime([Account, Shared], store=log_url) as runtime:
         for account, amount in (("a", 1_000), ("b", 1_000), ("c", 13)):
             await open_account(runtime, account, amount)
         await runtime.query(Shared.all, after=runtime.statistics().position)

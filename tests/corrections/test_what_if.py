@@ -63,9 +63,9 @@ async def test_a_run_of_the_code_that_wrote_a_log_repeats_it(log: EventStore) ->
     assert found.commands == 3 * 2 + 4 + 4 + 3 + 5 + 1 + 1
 
 
-async def test_a_run_beside_a_live_application_changes_nothing(tmp_path: Path) -> None:
+async def test_a_run_beside_a_live_application_changes_nothing(log_url: str) -> None:
     outside = Outside()
-    async with bank(f"sqlite:///{tmp_path}/bank.db", outside) as runtime:
+    async with bank(log_url, outside) as runtime:
         await open_account(runtime, "a", 1_000)
         await until(lambda: len(outside.thanked) == 1, runtime)
         before = runtime.statistics().position

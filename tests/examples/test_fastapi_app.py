@@ -127,12 +127,11 @@ async def test_the_same_key_twice_has_one_effect_and_one_answer(serve: Serve) ->
         assert (await server.client.get("/accounts/alice")).json()["balance"] == 100
 
 
-async def test_a_key_works_across_restarts_and_if_the_state_would_now_reject(serve: Serve, tmp_path: Path) -> None:
-    store = f"sqlite:///{tmp_path / 'bank.db'}"
-    async with serve(create_app(store)) as server:
+async def test_a_key_works_across_restarts_and_if_the_state_would_now_reject(serve: Serve, log_url: str) -> None:
+    async with serve(create_app(log_url)) as server:
         await open_alice(server.client, balance=100)
         first = await withdraw(server.client, 100, "rent", If_Match='"2"')
-    async with serve(create_app(store)) as server:
+    async with serve(create_app(log_url)) as server:
         again = await withdraw(server.client, 100, "rent", If_Match='"2"')
         assert (again.status_code, again.json()) == (200, first.json())
         reopened = await server.client.post(

@@ -76,17 +76,16 @@ def build(request: pytest.FixtureRequest) -> Callable[[Runtime], Any]:
 
 
 async def test_a_runtime_runs_from_startup_to_shutdown_of_its_application(
-    build: Callable[[Runtime], Any], serve: Callable[[Any], Any], tmp_path: Path
+    build: Callable[[Runtime], Any], serve: Callable[[Any], Any], log_url: str
 ) -> None:
-    store = f"sqlite:///{tmp_path / 'buttons.db'}"
-    runtime = Runtime([Button], store=store)
+    runtime = Runtime([Button], store=log_url)
     async with serve(build(runtime)) as server:
         versions = [(await server.client.post("/buttons/red")).json() for _ in range(3)]
     assert versions == [1, 2, 3]
     with pytest.raises(RuntimeClosed):
         await runtime.send(Press("red"))
 
-    runtime = Runtime([Button], store=store)
+    runtime = Runtime([Button], store=log_url)
     async with serve(build(runtime)) as server:
         answer = await server.client.post("/buttons/red")
     assert (answer.status_code, answer.json()) == (201, 4)

@@ -1,19 +1,24 @@
-"""Runs the tests of a folder on every store: each is written for the store in memory, and runs on PostgreSQL too.
+"""The store that a test runs on, where the test is about no store in particular.
 
-A folder's conftest.py imports `pytest_generate_tests` and `store_of_the_test` from here. In the second run each
-`MemoryStore` and each `memory://` is a new log on a real server.
+Such a test says `memory://`, makes a `MemoryStore`, or asks for the fixture `log_url` if it opens its log twice or from
+another process. A test that is about one store has the marker `about`, with the store's name.
+
+`pytest --store postgresql` runs every test that has no such marker on PostgreSQL: each `MemoryStore`, each `memory://`
+and each `log_url` is a new log on a real server. Without the option the tests of the folders runtime/ and sagas/ that
+are cheap enough run on both.
 """
 
 import inspect
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import virtual_time
 from support.postgres import new_log
+from support.runs_on import store_noted
 
 import actorium.store.memory
 from actorium import EventStore
@@ -46,9 +51,9 @@ for _name, _method in inspect.getmembers(PostgreSQLNodeStore, inspect.isfunction
         setattr(RealTimeStore, _name, _counted(_name))
 
 
-# Modules, and single tests. Most have so many cases that they would take minutes on a server; some only name a store,
-# or run on a server by themselves; two are about SQLite, and one derives its store from that in memory.
-ON_MEMORY_ONLY = frozenset(
+# Modules, and single tests, that run on PostgreSQL only when `--store postgresql` asks for it. Most have so many cases
+# that they would take minutes on a server; some only name a store.
+ONLY_WHEN_ASKED = frozenset(
     {
         "test_a_commit_that_fails_keeps_the_order_of_a_stream",
         "test_backpressure",
@@ -71,29 +76,50 @@ ON_MEMORY_ONLY = frozenset(
 )
 
 
+@contextmanager
+def memory_replaced() -> Iterator[None]:
+    """Put a new log on a server in the place of each store in memory."""
+    with ExitStack() as logs, pytest.MonkeyPatch.context() as patch:
+
+        def new_store(**_: Any) -> EventStore:
+            return open_store(logs.enter_context(new_log(**_FOREVER, sslmode="disable")))
+
+        patch.setattr("actorium.store.postgresql.PostgreSQLNodeStore", RealTimeStore)
+        for module in list(sys.modules.values()):
+            if getattr(module, "MemoryStore", None) is MEMORY:
+                patch.setattr(module, "MemoryStore", new_store)
+        yield
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test of a module that uses a store in memory twice."""
+    """Run each test of a module that uses a store in memory twice; the conftest.py of a folder imports this."""
+    if metafunc.config.option.store is not None:
+        return
     path = Path(metafunc.module.__file__ or "")
     source = path.read_text(encoding="utf-8")
     names = (path.stem, metafunc.function.__name__)
-    if ON_MEMORY_ONLY.isdisjoint(names) and ("memory://" in source or "MemoryStore" in source):
+    about_one = any(metafunc.definition.iter_markers("about"))
+    if not about_one and ONLY_WHEN_ASKED.isdisjoint(names) and ("memory://" in source or "MemoryStore" in source):
         stores = ["memory", "postgresql"]
         metafunc.parametrize("store_of_the_test", stores, indirect=True, ids=[f"on {store}" for store in stores])
 
 
 @pytest.fixture(autouse=True)
-def store_of_the_test(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def store_of_the_test(request: pytest.FixtureRequest) -> Iterator[None]:
     """Put the store that the test runs on in the place of the one in memory."""
-    if getattr(request, "param", "memory") == "memory":
+    with ExitStack() as stack:
+        if request.config.option.store is not None:
+            stack.enter_context(store_noted(request.node))
+        if getattr(request, "param", request.config.option.store) == "postgresql":
+            stack.enter_context(memory_replaced())
         yield
-        return
-    with ExitStack() as logs:
 
-        def new_store(**_: Any) -> EventStore:
-            return open_store(logs.enter_context(new_log(**_FOREVER, sslmode="disable")))
 
-        monkeypatch.setattr("actorium.store.postgresql.PostgreSQLNodeStore", RealTimeStore)
-        for module in list(sys.modules.values()):
-            if getattr(module, "MemoryStore", None) is MEMORY:
-                monkeypatch.setattr(module, "MemoryStore", new_store)
-        yield
+@pytest.fixture
+def log_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a new log that outlives the runtime which opens it: a file, or whatever `--store` asks for."""
+    if request.config.option.store == "postgresql":
+        with new_log() as url:
+            yield url
+    else:
+        yield f"sqlite:///{tmp_path}/events.db"

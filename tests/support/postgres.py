@@ -10,6 +10,8 @@ import asyncpg
 from support.postgres_server import shared_server_url
 
 _DROP_S = 10
+made = [0]
+"""The number of logs that this process has made."""
 
 
 @contextmanager
@@ -17,6 +19,7 @@ def new_log(server: str | None = None, **options: str) -> Iterator[str]:
     """Yield the URL of a new log, and drop it afterwards."""
     schema = f"test_{uuid4().hex}"
     server = server or shared_server_url()
+    made[0] += 1
     yield with_options(server, schema=schema, **options)
     asyncio.run(run_sql(server, f'DROP SCHEMA IF EXISTS "{schema}", "{schema}_keys" CASCADE'))
 

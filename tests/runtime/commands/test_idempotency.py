@@ -81,8 +81,8 @@ class DeployedShelf(Aggregate):
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'log.db'}"
+def store_url(request: pytest.FixtureRequest, log_url: str) -> str:
+    return "memory://" if request.param == "memory" else log_url
 
 
 def same_effect(first: Ack, again: Ack) -> bool:
@@ -171,13 +171,12 @@ async def test_one_id_for_two_aggregates_at_once_takes_effect_in_one_of_them(sto
 
 
 @pytest.mark.asyncio
-async def test_a_command_sent_again_after_a_restart_takes_effect_once(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'log.db'}"
-    async with Runtime([Tally, Account], store=url) as runtime:
+async def test_a_command_sent_again_after_a_restart_takes_effect_once(log_url: str) -> None:
+    async with Runtime([Tally, Account], store=log_url) as runtime:
         added = await runtime.send(Add("t", 5, events=2), command_id="add")
         opened = await runtime.send(OpenAccount("a"), command_id="open")
         fresh = await runtime.send(Add("t", 1))
-    async with Runtime([Tally, Account], store=url) as runtime:
+    async with Runtime([Tally, Account], store=log_url) as runtime:
         assert same_effect(opened, await runtime.send(OpenAccount("a"), command_id="open"))
         assert same_effect(added, await runtime.send(Add("t", 5, events=2), command_id="add"))
         assert same_effect(fresh, await runtime.send(Add("t", 1), command_id=fresh.command_id))
@@ -187,15 +186,14 @@ async def test_a_command_sent_again_after_a_restart_takes_effect_once(tmp_path: 
 
 
 @pytest.mark.asyncio
-async def test_a_command_sent_again_after_a_field_was_added_takes_effect_once(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'log.db'}"
+async def test_a_command_sent_again_after_a_field_was_added_takes_effect_once(log_url: str) -> None:
     deploys: list[tuple[type[Aggregate], Callable[[int], Command], bool]] = [
         (Shelf, lambda count: Put("s", count), False),
         (DeployedShelf, lambda count: DeployedPut("s", count=count), True),
         (Shelf, lambda count: Put("s", count), True),
     ]
     for aggregate, put, is_again in deploys:
-        async with Runtime([aggregate], store=url) as runtime:
+        async with Runtime([aggregate], store=log_url) as runtime:
             assert (await runtime.send(put(5), command_id="one")).duplicate is is_again
             assert (await runtime.submit(put(7), after_s=3_600, command_id="two")).duplicate is is_again
             with pytest.raises(CommandConflict):

@@ -19,28 +19,26 @@ SEED = 20_261_122
 
 
 @pytest.mark.asyncio
-async def test_no_acknowledged_command_is_lost_or_doubled_in_25_kills(tmp_path: Path) -> None:
+async def test_no_acknowledged_command_is_lost_or_doubled_in_25_kills(log_url: str) -> None:
     chance = random.Random(SEED)
-    store = f"sqlite:///{tmp_path}/log.db"
     acks: dict[int, tuple[int, int]] = {}
     first = 0
     for kill in range(1, KILLS + 1):
-        child = Child(store, first)
+        child = Child(log_url, first)
         child.run_until_acknowledged(chance.randint(1, 120))
         assert child.end(signal.SIGKILL) == -signal.SIGKILL
         assert not acks.keys() & child.acks.keys()
         acks |= child.acks
         first = max(acks) + 1_000  # beyond all that was in flight
-        await check(store, acks, send_again=50 if kill < KILLS else len(acks))
+        await check(log_url, acks, send_again=50 if kill < KILLS else len(acks))
 
 
 @pytest.mark.asyncio
-async def test_commands_in_flight_at_a_kill_are_sent_again_and_take_effect_once(tmp_path: Path) -> None:
-    store = f"sqlite:///{tmp_path}/log.db"
-    child = Child(store, 0)
+async def test_commands_in_flight_at_a_kill_are_sent_again_and_take_effect_once(log_url: str) -> None:
+    child = Child(log_url, 0)
     child.run_until_acknowledged(40)
     child.end(signal.SIGKILL)
-    async with Runtime([Tally], store=store) as runtime:
+    async with Runtime([Tally], store=log_url) as runtime:
         last = max(child.acks) + 60
         sent = await asyncio.gather(*(runtime.send(command(n), command_id=f"c{n}") for n in range(last)))
         assert {n for n, ack in enumerate(sent) if ack.duplicate} >= child.acks.keys()

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,8 +54,8 @@ class Basket(Aggregate):
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'log.db'}"
+def store_url(request: pytest.FixtureRequest, log_url: str) -> str:
+    return "memory://" if request.param == "memory" else log_url
 
 
 def microseconds(moment: datetime) -> int:

@@ -3,7 +3,6 @@
 import gc
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -306,15 +305,14 @@ def test_a_saga_class_is_freed_with_the_runtime_that_ran_it() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_missing_saga_is_named(tmp_path: Path) -> None:
-    store = f"sqlite:///{tmp_path / 'log.db'}"
-    async with Runtime([Account, Desk, Transfer], store=store) as runtime:
+async def test_a_missing_saga_is_named(log_url: str) -> None:
+    async with Runtime([Account, Desk, Transfer], store=log_url) as runtime:
         await runtime.send(Ask("desk", "alice", "bob"))
         await runtime.sagas.get(Transfer, "Desk/desk/1", ended_within_s=10)
     with pytest.raises(
         ConfigurationError, match=r"Transfer \(none is live\) is not a saga of this runtime: add its class"
     ):
-        await Runtime([Account, Desk], store=store).start()
+        await Runtime([Account, Desk], store=log_url).start()
 
 
 @pytest.mark.parametrize("name", ["id", "reason", "ended", "saga_type", "begins_at"])
