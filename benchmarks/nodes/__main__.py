@@ -5,6 +5,7 @@ starts a PostgreSQL server, which is not limited.
 
 The callers are in the nodes, so their share pays for them as well. They send first to accounts of their own node, as
 clients that know the owner do, and then to accounts of any node: with four nodes, three of four such commands travel.
+Before each measurement every account gets a command from each node, and then all of them run for a while, uncounted.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _NAMES = "abcd"
 _COUNTS = (1, 2, 4)
 _ACCOUNTS = {"own": "accounts of the sender", "any": "accounts of any node"}
 _SETTLED_S = 5.0  # until the shards are handed over to the last node
+_WARM_UP = 0.2  # the uncounted warm-up, as a share of the measured time
 
 
 class _Node:
@@ -76,12 +78,20 @@ async def _cluster(server: PostgresServer, count: int, share: float) -> AsyncIte
         yield nodes
 
 
+async def _loads(nodes: Sequence[_Node], which: str, callers: Sequence[int], seconds: float) -> list[NodeLoad]:
+    """Let nodes send commands at the same time, each with its number of callers, when all of them are warm."""
+    for measured_s in (0.0, seconds * _WARM_UP, seconds):
+        orders = (node.load(which, count, measured_s) for node, count in zip(nodes, callers, strict=True))
+        loads = await asyncio.gather(*orders)
+    return loads
+
+
 async def _scaling(server: PostgresServer, share: float, callers: int, seconds: float) -> None:
     firsts: dict[str, float] = {}
     for count in _COUNTS:
         async with _cluster(server, count, share) as nodes:
             for which, accounts in _ACCOUNTS.items():
-                loads = await asyncio.gather(*(node.load(which, callers, seconds) for node in nodes))
+                loads = await _loads(nodes, which, [callers] * count, seconds)
                 commands, cpu_s = sum(one.commands for one in loads), sum(one.cpu_s for one in loads)
                 rate = commands / seconds
                 first = firsts.setdefault(which, rate)
@@ -94,13 +104,11 @@ async def _scaling(server: PostgresServer, share: float, callers: int, seconds: 
 
 async def _cost(server: PostgresServer, callers: int, seconds: float) -> None:
     """Compare the CPU time of both nodes for commands to the sender's own accounts and to the other's, in turns."""
-    async with _cluster(server, 2, 0.0) as (sender, other):
+    async with _cluster(server, 2, 0.0) as nodes:
         costs: dict[str, list[float]] = {"own": [], "other": []}
         for _ in range(3):
             for which, found in costs.items():
-                loads = await asyncio.gather(
-                    sender.load(which, callers, seconds / 3), other.load(which, 0, seconds / 3)
-                )
+                loads = await _loads(nodes, which, (callers, 0), seconds / 3)
                 found.append(sum(one.cpu_s for one in loads) / loads[0].commands * 1e6)
         own, remote = (sorted(found)[1] for found in costs.values())
         print(f"CPU of both nodes: {own:,.0f} µs for a command to a node's own accounts, {remote:,.0f} µs to another's")
@@ -115,7 +123,10 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--callers", type=int, default=64, help="callers on each node")
     asked = parser.parse_args(arguments)
     with own_server() as server:
-        print(f"each node has {asked.share} of a processor, {asked.callers} callers, {asked.seconds} s each")
+        print(
+            f"each node has {asked.share} of a processor and {asked.callers} callers; {asked.seconds} s each; "
+            "every commit is flushed to the disk (fsync and synchronous_commit on)"
+        )
         asyncio.run(_scaling(server, asked.share, asked.callers, asked.seconds))
         asyncio.run(_cost(server, asked.callers, asked.seconds))
 

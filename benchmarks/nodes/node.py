@@ -1,8 +1,8 @@
 """A node under load: `python -m actorium.benchmarks.nodes.node <url> <name>`.
 
 It writes `serves` when it accepts commands. Each line on standard input is an order, `<which> <callers> <seconds>`;
-`which` says where the commands go: to accounts of any node, to its `own` or to `other` ones. It answers with a line of
-JSON: a `NodeLoad`.
+`which` says where the commands go: to accounts of any node, to its `own` or to `other` ones. With 0 seconds each of
+these accounts gets one command, which warms it up. It answers with a line of JSON: a `NodeLoad`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from actorium.store.shared import ClusterStore
 
 ACCOUNTS = 2_000
 _AMOUNT = 5
-_WARM_UP = 0.2  # the uncounted warm-up, as a share of the measured time
 
 
 class NodeLoad(msgspec.Struct):
@@ -62,6 +61,17 @@ async def load(runtime: Runtime, targets: list[str], callers: int, seconds: floa
     return sum(await asyncio.gather(*(call() for _ in range(callers))))
 
 
+async def warm_up(runtime: Runtime, targets: list[str], callers: int) -> int:
+    """Send one command to each account; return how many there were."""
+
+    async def call(number: int) -> None:
+        for target in targets[number::callers]:
+            await runtime.send(Deposit(target, _AMOUNT))
+
+    await asyncio.gather(*(call(number) for number in range(callers)))
+    return len(targets)
+
+
 async def _main(url: str, name: str) -> None:
     async with Runtime([Account], store=url, cluster=Cluster(node=name)) as runtime:
         print("serves", flush=True)
@@ -70,9 +80,11 @@ async def _main(url: str, name: str) -> None:
         while line := (await lines.readline()).decode().split():
             which, callers, seconds = line[0], int(line[1]), float(line[2])
             targets = await ids(runtime, name, which) if callers else []
-            await load(runtime, targets, callers, seconds * _WARM_UP)
             begun_s, began = time.process_time(), time.perf_counter()
-            commands = await load(runtime, targets, callers, seconds)
+            if seconds:
+                commands = await load(runtime, targets, callers, seconds)
+            else:
+                commands = await warm_up(runtime, targets, callers)
             await asyncio.sleep(max(0.0, seconds - (time.perf_counter() - began)))  # without callers, it only serves
             print(msgspec.json.encode(NodeLoad(commands, time.process_time() - begun_s)).decode(), flush=True)
 
