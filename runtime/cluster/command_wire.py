@@ -42,16 +42,24 @@ class CommandWire:
         more: Iterable[tuple[str, CommandHandler]] = (),
     ) -> None:
         self._handlers: dict[tuple[str, str], tuple[CommandHandler, CommandForm]] = {}
-        self._forms: dict[type[Command], CommandForm] = dict(forms)
+        self._special = frozenset(forms)
+        self._forms = {command: (command_type_of(command), form) for command, form in forms.items()}
         own = [(kind.type, handler) for kind in kinds for handler in kind.handlers.values()]
         for stream_type, handler in (*own, *more):
             command = handler.command_class
-            form = self._forms.setdefault(command, CommandForm(_encode, decoders_of(command).decode))
-            self._handlers[stream_type, command_type_of(command)] = (handler, form)
+            plain = (command_type_of(command), CommandForm(_encode, decoders_of(command).decode))
+            name, form = self._forms.setdefault(command, plain)
+            self._handlers[stream_type, name] = (handler, form)
 
-    def encode(self, command: Command) -> tuple[str, bytes]:
-        """Return the name of a command and the JSON of its fields."""
-        return command_type_of(type(command)), self._forms[type(command)].encode(command)
+    def encode(self, command: Command, encoded: bytes = b"") -> tuple[str, bytes]:
+        """Return the name of a command and the JSON of its fields.
+
+        encoded: that JSON, if it was needed before.
+        """
+        name, form = self._forms[command.__class__]
+        if encoded and command.__class__ not in self._special:
+            return name, encoded
+        return name, form.encode(command)
 
     def decode(
         self, stream_type: str, name: str, fields: bytes, *, may_have_more: bool

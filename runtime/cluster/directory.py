@@ -18,7 +18,7 @@ from zlib import crc32
 from msgspec.structs import replace
 
 from actorium.runtime.cluster.description import NodeDescription, description
-from actorium.runtime.cluster.shards import dealt, node_for, shard_of, shards_of
+from actorium.runtime.cluster.shards import dealt, node_for, shards_of
 from actorium.store.shared import SHARDS, Member, Members, Placement
 
 _MASK = SHARDS - 1
@@ -38,6 +38,9 @@ class Directory:
         self._beyond: dict[int, int | str] = {}
         self._members_at = 0  # the version of the placement when the members were read
         self.listeners: list[Callable[[], None]] = []
+        # The owner of each shard; 0 for a shard whose owner is not a member.
+        self._owners = [0] * SHARDS
+        self._with_other_commands: frozenset[int] = frozenset()
         # For each shard that is served here, the version of the placement since which it is; 0 for all others.
         self._serving = [0] * SHARDS
 
@@ -53,6 +56,12 @@ class Directory:
         self._beyond = {shard: to for shard, to in self._beyond.items() if to in self.members or isinstance(to, str)}
         told = ((one.number, description(one.about).wire) for one in members.nodes if one.number != self.me)
         self._addresses = {number: wire for number, wire in told if wire}
+        self._with_other_commands = frozenset(
+            number
+            for number, theirs in self._described.items()
+            if theirs.commands != self._mine.commands and theirs.is_as_new_as(self._mine)
+        )
+        self._find_owners()
         if before != self.members.keys():
             self._tell()
 
@@ -61,7 +70,12 @@ class Directory:
         if placement.version > self.placement.version:
             self.placement = placement
             self._beyond = {shard: to for shard, to in self._beyond.items() if placement.shards[shard] == self.me}
+            self._find_owners()
             self._tell()
+
+    def _find_owners(self) -> None:
+        members = self.members
+        self._owners = [owner if owner in members else 0 for owner in self.placement.shards]
 
     def addresses(self) -> Mapping[int, str]:
         """Return the addresses of the other nodes that are on a bus."""
@@ -95,12 +109,11 @@ class Directory:
 
     def epoch(self, stream_type: str, id: str) -> int:
         """Return since which version of the placement this node serves a stream; 0 if it does not."""
-        return self._serving[shard_of(stream_type, id)]
+        return self._serving[crc32(f"{stream_type}\0{id}".encode()) & _MASK]
 
     def owner(self, stream_type: str, id: str) -> int:
         """Return the number of the node that owns a stream; 0 if none does."""
-        owner = self.placement.shards[shard_of(stream_type, id)]
-        return owner if owner in self.members else 0
+        return self._owners[crc32(f"{stream_type}\0{id}".encode()) & _MASK]
 
     def begin(self, shards: Iterable[int]) -> None:
         """Serve shards, now that the log is known up to where they were taken over."""
@@ -233,12 +246,12 @@ class Directory:
             self.end((shard,))
         return True
 
-    def may_send_more(self, node: int, command: str) -> bool:
+    def may_send_more(self, node: int, stream_type: str, command: str) -> bool:
         """Return whether a node's code, not older than this one's, has other fields in a command."""
-        theirs = self._described.get(node)
-        if theirs is None or theirs.commands == self._mine.commands or not theirs.is_as_new_as(self._mine):
+        if node not in self._with_other_commands:
             return False
-        return theirs.commands.get(command) != self._mine.commands.get(command)
+        name = f"{stream_type}/{command}"
+        return self._described[node].commands.get(name) != self._mine.commands.get(name)
 
     def _is_as_new(self, node: int) -> bool:
         return self._described[node].is_as_new_as(self._mine)

@@ -86,7 +86,8 @@ class RemoteCommands:
         usual_s: float,
         message_bytes_max: int,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
+        self._time = loop.time
         self._directory = directory
         self._wire = wire
         self._codec = codec
@@ -96,6 +97,7 @@ class RemoteCommands:
         self.message_bytes_max = message_bytes_max
         self._numbers = 0
         self._reply_s = 0.0  # how long replies took lately
+        self._patience_s = _REPEAT_S_USUAL
         self._open: dict[int, RemoteCommand] = {}
         self._sent: dict[int, RemoteCommand] = {}
         self._windows: dict[int, Window] = {}
@@ -116,29 +118,30 @@ class RemoteCommands:
         command = self.made(envelope, answer)
         if not command.window.try_enter(command.size_bytes):
             return False
-        self.enter(command)
+        self.asked += 1  # `enter`, inlined: hot path
+        self._open[id(command)] = command
+        self._send(command)
         return True
 
     def made(self, envelope: Envelope, answer: Answer) -> RemoteCommand:
         """Return a command for the owner of its stream, before it has room in the window; raise InvalidCommand."""
         assert envelope.command is not None, "a read does not travel"
-        name, fields = self._wire.encode(envelope.command)
+        name, fields = self._wire.encode(envelope.command, envelope.encoded)
         size_bytes = len(fields) + (len(as_json(envelope.headers)) if envelope.headers else 0) + _MESSAGE_BYTES
         if size_bytes > self.message_bytes_max:
             raise InvalidCommand(
                 f"{name} was not sent to the node that owns {envelope.to!r}: it takes {size_bytes} bytes with its "
                 f"metadata, but the limit is {self.message_bytes_max}"
             )
-        window = self._window(self._directory.owner(envelope.stream_type, envelope.to))
+        owner = self._directory.owner(envelope.stream_type, envelope.to)
+        window = self._windows.get(owner) or self._new_window(owner)
         return RemoteCommand(envelope, answer, name, fields, window, size_bytes)
 
-    def _window(self, owner: int) -> Window:
-        """Return the window of the commands to a node; 0: to nobody yet."""
-        window = self._windows.get(owner)
-        if window is None:
-            member = self._directory.members.get(owner)
-            name = f"the node {member.name}" if member is not None else "a node that is not known yet"
-            window = self._windows[owner] = Window(name)
+    def _new_window(self, owner: int) -> Window:
+        """Return a window for the commands to a node; 0: to nobody yet."""
+        member = self._directory.members.get(owner)
+        name = f"the node {member.name}" if member is not None else "a node that is not known yet"
+        window = self._windows[owner] = Window(name)
         return window
 
     def enter(self, command: RemoteCommand) -> None:
@@ -149,25 +152,26 @@ class RemoteCommands:
 
     def _send(self, command: RemoteCommand) -> None:
         """Send an attempt to the owner; without one, wait for the placement to change."""
-        envelope = command.envelope
+        envelope, directory, replaced = command.envelope, self._directory, command.number
         if command.answer.done():
             self._leave(command)
             return
-        owner = self._directory.owner(envelope.stream_type, envelope.to)
-        replaced = command.number
-        self._sent.pop(replaced, None)
-        if owner == self._directory.me:
-            if self._directory.serves(envelope.stream_type, envelope.to):
+        if replaced:
+            self._sent.pop(replaced, None)
+        owner = directory.owner(envelope.stream_type, envelope.to)
+        if owner == directory.me:
+            if directory.serves(envelope.stream_type, envelope.to):
                 self._leave(command)
                 self._come_home(_again(envelope) if replaced else envelope, command.answer)
                 return
             owner = 0
-        now = self._loop.time()
+        command.sent_at = now = self._time()
         left_s = envelope.deadline - now if envelope.deadline else self._usual_s
-        command.peer, command.epoch = owner, self._directory.placement.version
-        patience_s = max(_REPEAT_S_USUAL, _REPLIES_BEFORE_REPEAT * self._reply_s)
-        command.sent_at = now
-        command.repeat_at = now + max(min(patience_s, left_s * PART_BEFORE_REPEAT), _REPEAT_S_MIN)
+        command.peer, command.epoch = owner, directory.placement.version
+        wait_s, patience_s = left_s * PART_BEFORE_REPEAT, self._patience_s  # `min` and `max` cost more: hot path
+        if wait_s > patience_s:
+            wait_s = patience_s
+        command.repeat_at = now + (wait_s if wait_s > _REPEAT_S_MIN else _REPEAT_S_MIN)
         if not owner:
             self._look()
             return
@@ -175,7 +179,7 @@ class RemoteCommands:
         self._sent[command.number] = command
         if replaced:
             self.repeated += 1
-        self._send_to(owner, self._encoded(command, replaced, max(left_s, 0.0)))
+        self._send_to(owner, self._encoded(command, replaced, left_s if left_s > 0.0 else 0.0))
 
     def _encoded(self, command: RemoteCommand, replaced: int, left_s: float) -> bytes:
         envelope = command.envelope
@@ -214,16 +218,20 @@ class RemoteCommands:
                 self._look()
             return
         self._leave(command)
-        self._reply_s += (self._loop.time() - command.sent_at - self._reply_s) / _REPLIES_AVERAGED
-        if command.answer.done():
+        before_s = self._reply_s
+        self._reply_s = reply_s = before_s + (self._time() - command.sent_at - before_s) / _REPLIES_AVERAGED
+        patience_s = _REPLIES_BEFORE_REPEAT * reply_s
+        self._patience_s = patience_s if patience_s > _REPEAT_S_USUAL else _REPEAT_S_USUAL
+        answer = command.answer
+        if answer.done():
             return
         try:
             ack = outcome_of(reply, self._codec)
         except BaseException as raised:
             let_through(raised)
-            command.answer.set_exception(raised)
+            answer.set_exception(raised)
         else:
-            command.answer.set_result(ack)
+            answer.set_result(ack)
 
     def _leave(self, command: RemoteCommand) -> None:
         if self._open.pop(id(command), None) is None:
@@ -231,7 +239,7 @@ class RemoteCommands:
         if self._sent.get(command.number) is command:
             del self._sent[command.number]
         command.window.leave(command.size_bytes)
-        if not self._open and self._ended is not None and not self._ended.done():
+        if self._ended is not None and not self._open and not self._ended.done():
             self._ended.set_result(None)
 
     # --- changes and time -----------------------------------------------------------------------------------------

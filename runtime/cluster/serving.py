@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -107,7 +106,8 @@ class Serving:
         *,
         message_bytes_max: int,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
+        self._time = loop.time
         self._directory = directory
         self._dispatcher = dispatcher
         self._remote = remote
@@ -131,13 +131,15 @@ class Serving:
         except (msgspec.DecodeError, ValueError) as error:
             log.warning("frame_unreadable", error=error_text(error))
             return
+        asked, take_reply = self._asked, self._remote.take
         for message in decoded.messages:
             if isinstance(message, AskMessage):
-                self._asked(peer, message)
-            elif not message.number:  # a hint that the placement has changed
+                asked(peer, message)
+            elif message.number:
+                take_reply(message)
+            else:  # a hint that the placement has changed
                 self._look()
-            else:
-                self._remote.take(message)
+        self._dispatcher.forget_answered()
 
     # --- asks -----------------------------------------------------------------------------------------------------
 
@@ -165,7 +167,7 @@ class Serving:
                 self._renew()
             return
         try:
-            more = self._directory.may_send_more(peer, f"{ask.stream_type}/{ask.type}")
+            more = self._directory.may_send_more(peer, ask.stream_type, ask.type)
             command, handler = self._wire.decode(ask.stream_type, ask.type, bytes(ask.fields), may_have_more=more)
         except CommandUnknown as unknown:
             if self._give_away(shard_of(ask.stream_type, _to_of(ask)), peer):
@@ -177,18 +179,23 @@ class Serving:
         except ActoriumError as error:
             self._send(peer, encode_message(answer_of(ask.number, ask.stream_type, error)))
             return
-        directory = self._directory
-        epoch = directory.epoch(ask.stream_type, command.to)
+        stream_type, to = ask.stream_type, command.to
+        epoch = self._directory.epoch(stream_type, to)
         if not epoch or ask.epoch < epoch:
-            self._carry_out_later(peer, ask, command.to, epoch, held_until)
+            self._carry_out_later(peer, ask, to, epoch, held_until)
             return
-        now = self._loop.time()
+        attempts = self._peers[peer].pending
+        attempts[ask.number] = pending = PeerAttempt(peer, ask.number, stream_type, attempts, self._moved_away)
+        answer = Answer(loop=self._loop)
+        answer.take, answer.context, answer.about = self._answered, None, pending
+        answer.batch = self._dispatcher.answers
+        left_s = ask.time_left_s
         envelope = Envelope(
-            ask.stream_type,
-            command.to,
+            stream_type,
+            to,
             command,
             handler,
-            None,
+            answer,
             ask.command_id,
             ask.fingerprint,
             ask.fresh,
@@ -197,16 +204,11 @@ class Serving:
             ask.headers,
             ask.expected_version,
             0,
-            ask.time_left_s,
-            now + ask.time_left_s,
+            left_s,
+            self._time() + left_s,
         )
-        pending = PeerAttempt(peer, ask.number, ask.stream_type, self._moved_away)
-        self._peers[peer].pending[ask.number] = pending
-        answer = Answer(loop=self._loop)
-        answer.take, answer.context, answer.about = self._answered, None, pending
-        answer.batch = self._dispatcher.answers
         self.served += 1
-        self._dispatcher.ask_here(envelope, answer, partial(self._moved_away, pending))
+        self._dispatcher.ask_here(envelope, answer, self._not_delivered)
 
     def _carry_out_later(self, peer: int, ask: AskMessage, to: str, epoch: int, held_until: float) -> None:
         """Hold an attempt for a shard that this node is about to serve; tell the sender to look again for any other."""
@@ -225,14 +227,18 @@ class Serving:
     def _reply_moved(self, peer: int, number: int, owner: int) -> None:
         self._send(peer, encode_message(MovedMessage(number, str(owner) if owner else "")))
 
+    def _not_delivered(self, envelope: Envelope) -> None:
+        answer: Any = envelope.future
+        self._moved_away(answer.about)
+
     def _moved_away(self, pending: PeerAttempt) -> None:
         """Tell the sender that its command was not delivered, because the shard was handed over meanwhile."""
-        self._forget(pending)
+        pending.attempts.pop(pending.number, None)
         self._reply_moved(pending.peer, pending.number, 0)
 
     def _answered(self, answer: Answer) -> None:
         pending: PeerAttempt = answer.about
-        self._forget(pending)
+        pending.attempts.pop(pending.number, None)
         outcome: Any = answer.exception()
         if outcome is None:
             outcome = answer.result()
@@ -244,11 +250,6 @@ class Serving:
             )
             message = encode_message(answer_of(pending.number, pending.stream_type, unknown))
         self._send(pending.peer, message)
-
-    def _forget(self, pending: PeerAttempt) -> None:
-        attempts = self._peers.get(pending.peer)
-        if attempts is not None:
-            attempts.pending.pop(pending.number, None)
 
     # --- changes --------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from actorium.store.error_wire import error_from_wire, error_to_wire
 from actorium.store.errors import ActoriumError, UnreadableEvent
 from actorium.store.events import EncodedRecord, Event, as_json, event_type_of
 from actorium.store.names import StreamName
-from actorium.store.raised import error_text
+from actorium.store.raised import error_text, let_through
 
 
 def answer_of(
@@ -34,13 +34,14 @@ def answer_of(
 
 def ack_to_wire(ack: Ack, stream_type: str, *, with_events: bool = True) -> AckWire:
     """Encode an acknowledgement, with its events or without."""
-    events: tuple[EventWire, ...] = ()
+    events: list[EventWire] = []
     if with_events:
-        events = tuple(
-            EventWire(event_type_of(type(event)), type(event).schema_version, msgspec.Raw(as_json(event)))
-            for event in ack.events
-        )
-    return AckWire(stream_type, ack.stream_id, ack.version, ack.position, ack.command_id, events, ack.duplicate)
+        for event in ack.events:
+            event_class = event.__class__
+            events.append(
+                EventWire(event_type_of(event_class), event_class.schema_version, msgspec.Raw(as_json(event)))
+            )
+    return AckWire(stream_type, ack.stream_id, ack.version, ack.position, ack.command_id, (*events,), ack.duplicate)
 
 
 def ack_from_wire(wire: AckWire, codec: EventCodec) -> Ack:
@@ -49,10 +50,18 @@ def ack_from_wire(wire: AckWire, codec: EventCodec) -> Ack:
         return Ack(wire.stream_id, wire.version, wire.position, (), wire.command_id, wire.duplicate)
     events: list[Event] = []
     version = wire.version - len(wire.events)
-    stream = StreamName(wire.stream_type, wire.stream_id)
     for event in wire.events:
         version += 1
-        record = EncodedRecord(stream, version, 0, 0, event.type, event.schema_version, bytes(event.payload), b"{}")
+        reader = codec.reader(event.type, event.schema_version)
+        payload = bytes(event.payload)
+        try:
+            if reader is not None:  # the common case, without a record
+                events.append(reader[1](payload))
+                continue
+        except BaseException as error:
+            let_through(error)
+        stream = StreamName(wire.stream_type, wire.stream_id)
+        record = EncodedRecord(stream, version, 0, 0, event.type, event.schema_version, payload, b"{}")
         try:
             events.extend(codec.decode(record))
         except UnreadableEvent:

@@ -26,7 +26,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is"):
     number: int
 
 
-class AskMessage(Message, frozen=True, omit_defaults=True, tag="ask"):
+class AskMessage(Message, frozen=True, gc=False, omit_defaults=True, tag="ask"):
     """A command for another process.
 
     type: the stable name of the command.
@@ -60,7 +60,7 @@ class AskMessage(Message, frozen=True, omit_defaults=True, tag="ask"):
     with_events: bool = True
 
 
-class EventWire(msgspec.Struct, frozen=True):
+class EventWire(msgspec.Struct, frozen=True, gc=False):
     """An event of an acknowledged command."""
 
     type: str
@@ -68,7 +68,7 @@ class EventWire(msgspec.Struct, frozen=True):
     payload: msgspec.Raw
 
 
-class AckWire(msgspec.Struct, frozen=True, omit_defaults=True):
+class AckWire(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """An acknowledgement; `stream_type` and `stream_id` name the stream of its events."""
 
     stream_type: str
@@ -80,7 +80,7 @@ class AckWire(msgspec.Struct, frozen=True, omit_defaults=True):
     duplicate: bool = False
 
 
-class AnswerMessage(Message, frozen=True, omit_defaults=True, tag="answer"):
+class AnswerMessage(Message, frozen=True, gc=False, omit_defaults=True, tag="answer"):
     """The final reply to a command: an acknowledgement or an error."""
 
     ack: AckWire | None = None

@@ -71,12 +71,15 @@ class Window:
 
     def try_enter(self, size_bytes: int) -> bool:
         """Take room for a command, if there is some and nobody waits for it."""
-        if self._waiting or not self._fits(size_bytes):
+        if self._waiting:
             return False
-        if not self.asks:
+        asks, in_bytes = self.asks, self.bytes + size_bytes
+        if not asks:
             self._throughput.begin(self._loop.time())
-        self.asks += 1
-        self.bytes += size_bytes
+        elif asks >= self._max_asks or in_bytes > self._max_bytes:  # `_fits`, inlined: hot path
+            return False
+        self.asks = asks + 1
+        self.bytes = in_bytes
         return True
 
     def force(self, size_bytes: int) -> None:
@@ -109,15 +112,16 @@ class Window:
 
     def leave(self, size_bytes: int) -> None:
         """Give back the room of a command that was answered or given up, and admit those who wait."""
-        self.asks -= 1
-        self.bytes -= size_bytes
-        assert self.asks >= 0, f"a command to {self._peer} left the window twice"
-        assert self.bytes >= 0, f"a command to {self._peer} left the window with more bytes than it took"
-        self._left += 1
-        if self._left >= _MEASURED_TOGETHER:
-            self._throughput.gone(self._left, self.asks + len(self._waiting))
+        self.asks = asks = self.asks - 1
+        self.bytes = in_bytes = self.bytes - size_bytes
+        assert asks >= 0, f"a command to {self._peer} left the window twice"
+        assert in_bytes >= 0, f"a command to {self._peer} left the window with more bytes than it took"
+        self._left = left = self._left + 1
+        if left >= _MEASURED_TOGETHER:
+            self._throughput.gone(left, asks + len(self._waiting))
             self._left = 0
-        self._admit()
+        if self._waiting:
+            self._admit()
 
     def close(self, error: Exception) -> None:
         """Refuse everybody who waits."""

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from zlib import crc32
 
 from actorium.store.log import logger
+from actorium.store.postgresql.connections.prompt_call import prompt_call
 from actorium.store.postgresql.connections.sessions import Connection, Session
 from actorium.store.raised import error_text
 
@@ -40,7 +41,9 @@ class Messages:
         texts = cut(message.decode())
         # The number makes every piece different: the server drops a notification that repeats another.
         pieces = [f"{self._count}/{n}/{len(texts)}/{text}" for n, text in enumerate(texts)]
-        await self._sending.run(lambda c: c.execute(_TELL, f"{self._prefix}{node}", pieces))
+        channel = f"{self._prefix}{node}"
+        # Without a task, which would cost two more iterations of the loop for each frame.
+        await prompt_call(self._sending.run_to_end(lambda c: c.execute(_TELL, channel, pieces)))
 
     async def hear(self, node: int, receive: Callable[[bytes], None], missed: Callable[[], None]) -> None:
         """Call `receive` with each message to a node; when the connection breaks, listen again and call `missed`."""
