@@ -2,6 +2,9 @@
 
 A frame holds many messages, and each message is encoded once: a frame is put together from the encoded messages. The
 command itself travels as the JSON of its fields under its stable name, so the two sides need not share code.
+
+Messages are arrays: their field names would be half of a frame, and half of the cost of reading it. So fields may only
+be added at the end; a receiver that does not know them ignores them, and one that misses them uses the defaults.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ FRAME_BYTES_MAX = 1_000_000
 """The largest frame that is sent. NATS servers refuse messages over 1 MiB by default."""
 
 
-class Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is"):
+class Message(msgspec.Struct, frozen=True, array_like=True, tag_field="is"):
     """Base class of what a frame holds.
 
     number: the number that the sender of a command gave it; the reply has the same.
@@ -26,7 +29,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is"):
     number: int
 
 
-class AskMessage(Message, frozen=True, gc=False, omit_defaults=True, tag="ask"):
+class AskMessage(Message, frozen=True, gc=False, tag="ask"):
     """A command for another process.
 
     type: the stable name of the command.
@@ -60,7 +63,7 @@ class AskMessage(Message, frozen=True, gc=False, omit_defaults=True, tag="ask"):
     with_events: bool = True
 
 
-class EventWire(msgspec.Struct, frozen=True, gc=False):
+class EventWire(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An event of an acknowledged command."""
 
     type: str
@@ -68,7 +71,7 @@ class EventWire(msgspec.Struct, frozen=True, gc=False):
     payload: msgspec.Raw
 
 
-class AckWire(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+class AckWire(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An acknowledgement; `stream_type` and `stream_id` name the stream of its events."""
 
     stream_type: str
@@ -80,21 +83,21 @@ class AckWire(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     duplicate: bool = False
 
 
-class AnswerMessage(Message, frozen=True, gc=False, omit_defaults=True, tag="answer"):
+class AnswerMessage(Message, frozen=True, gc=False, tag="answer"):
     """The final reply to a command: an acknowledgement or an error."""
 
     ack: AckWire | None = None
     error: ErrorWire | None = None
 
 
-class BusyMessage(Message, frozen=True, omit_defaults=True, tag="busy"):
+class BusyMessage(Message, frozen=True, tag="busy"):
     """The command was refused because the receiver has no room; nothing was done."""
 
     reason: str
     retry_after_s: float
 
 
-class MovedMessage(Message, frozen=True, omit_defaults=True, tag="moved"):
+class MovedMessage(Message, frozen=True, tag="moved"):
     """The receiver does not own the command's stream; `owner` does, or nobody if it is empty.
 
     The number 0 is a hint that the owners of streams have changed.

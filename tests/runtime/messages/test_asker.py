@@ -97,7 +97,7 @@ async def test_one_frame_is_on_its_way_at_a_time() -> None:
 
 @virtual
 async def test_frames_have_a_size() -> None:
-    async with peer(max_bytes=400) as it:
+    async with peer(max_bytes=250) as it:
         calls = [asyncio.create_task(it.asker.ask(reserve(f"c-{n}"))) for n in range(4)]
         await steps(9)
         assert [ask.command_id for ask in it.asks] == ["c-0", "c-1", "c-2", "c-3"]
