@@ -32,6 +32,7 @@ from actorium.store.raised import let_through
 # The time that a command of another node has left is a little less than that of one from here. If it ends within this
 # time before the last deadline, it ends with that one, because deadlines in order cost less. Its sender is punctual.
 _LATE_S = 0.05
+_IDLE, _READY = Status.IDLE, Status.READY
 
 
 class _ShardMoved(Exception):
@@ -195,12 +196,28 @@ class RoutedDispatcher(Dispatcher):
 
         moved: called instead, with nothing delivered, if its shard is handed over while it waits for room.
         """
-        kind = self._kinds[envelope.stream_type]
-        try:
-            delivered = self._try_deliver(kind, envelope, self._time())
-        except ActoriumError as refusal:
-            answer.set_exception(refusal)
-            return
+        kind, admission = self._kinds[envelope.stream_type], self.admission
+        in_flight, actor = admission.in_flight, kind.live.get(envelope.to)
+        if (
+            (ready := self._shortcut)
+            and actor is not None
+            and actor.status is _IDLE
+            and actor.pending is None
+            and in_flight < admission.limit
+            and not (admission.queue or admission.mailbox_queues)
+        ):  # as in `Dispatcher.send`: hot path
+            actor.used_at = self._time()
+            actor.mailbox = [envelope]
+            actor.status = _READY
+            admission.in_flight = in_flight + 1
+            ready.append(actor)
+            delivered = True
+        else:
+            try:
+                delivered = self._try_deliver(kind, envelope, self._time())
+            except ActoriumError as refusal:
+                answer.set_exception(refusal)
+                return
         if not delivered:
             task = self._loop.create_task(self._deliver_here(kind, envelope, answer, moved))
             self.waiting_here.add(task)

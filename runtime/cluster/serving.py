@@ -58,14 +58,16 @@ class _Attempts:
     def is_newest(self, ask: AskMessage) -> bool:
         """Note an attempt; return whether neither it nor a later one of its command was seen before."""
         number = ask.number
-        if number in self._seen or number <= self._floor or number < self._newest.get(ask.command_id, 0):
+        seen, newest = self._seen, self._newest
+        if number in seen or number <= self._floor or (newest and number < newest.get(ask.command_id, 0)):
             return False
-        self._seen.add(number)
+        seen.add(number)
         self._order.append(number)
-        if len(self._order) > ATTEMPTS_KNOWN:
+        if len(seen) > ATTEMPTS_KNOWN:
             oldest = self._order.popleft()
-            self._seen.discard(oldest)
-            self._floor = max(self._floor, oldest)
+            seen.discard(oldest)
+            if oldest > self._floor:
+                self._floor = oldest
         if not ask.fresh:
             self._newest.pop(ask.command_id, None)
             self._newest[ask.command_id] = number
