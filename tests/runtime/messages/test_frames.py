@@ -102,3 +102,12 @@ def test_a_reply_without_content_is_a_failure() -> None:
 def test_anything_else_is_not_a_frame(data: bytes) -> None:
     with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
         decode_frame(data)
+
+
+def test_a_field_that_is_missing_or_not_known_does_not_matter() -> None:
+    short = b'["ask",1,"Reserve",{},"c-1",2.5]'
+    long = b'["moved",2,"7","of a later version"]'
+    first, second = decode_frame(frame_of("orders", [short, long])).messages
+    assert isinstance(first, AskMessage)
+    assert (first.headers, first.with_events, first.stream_type) == ({}, True, "")
+    assert second == MovedMessage(2, "7")
