@@ -95,7 +95,7 @@ async def damaged_events(
 ) -> AsyncIterator[UnreadableEvent]:
     """Yield the error of each event that cannot be read, or for which `error_of` returns an error.
 
-    told: called after each page of events with the position reached and the end of the log.
+    told: called after each page and each damaged event with the position reached and the end of the log.
     """
     end = (await store.head()).position
     position, limit = 0, _PAGE_EVENTS
@@ -107,8 +107,11 @@ async def damaged_events(
                 limit = 1  # read events one by one to find the damaged one and those after it
                 continue
             yield error
-            # After a gap, the log continues with the event that revealed it, however far away that is.
-            position = error.position - 1 if isinstance(error, VersionGap) and error.position else position + 1
+            if isinstance(error, VersionGap) and error.position:
+                position = error.position - 1  # the log continues with the event that revealed it, however far away
+            else:
+                position += 1
+                told(position, end)
             continue
         for error_of_it in filter(None, map(error_of, records)):
             yield error_of_it

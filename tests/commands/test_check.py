@@ -145,6 +145,14 @@ def test_a_deep_check_finds_every_damaged_event_and_continues_after_it(
     assert "2 items in the log cannot be read" in err
 
 
+def test_a_deep_check_of_a_damaged_log_says_how_far_it_is(
+    shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_command, "_SHORT_LOG", 3)
+    change(shop, "UPDATE events SET payload = '[]'")
+    assert "  reading: 4 of 4" in output(capsys, "check", "shop_app:one", "--deep")[1].splitlines()
+
+
 @pytest.mark.parametrize(
     ("position", "words"),
     [
