@@ -21,6 +21,9 @@ from actorium.store.event_store import AppendBatch, Snapshot
 from actorium.store.memory import MemoryStore
 from actorium.store.sqlite import SQLiteStore
 
+pytestmark = pytest.mark.about("sqlite")
+"""The tests change rows of the file."""
+
 
 @virtual
 async def test_hydration_starts_at_the_snapshot_and_applies_later_events() -> None:

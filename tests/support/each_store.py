@@ -31,6 +31,9 @@ _FOREVER = {"lease_s": "1e9", "patience_s": "1e9", "connect_timeout_s": "1e9", "
 # Calls that wait for what may never happen, or not before some time has passed.
 _WAITS = frozenset({"watch", "hear", "until_lost", "confirm_lease"})
 
+# What these build on a store in memory stays there: models of stores, and the read models of a run beside the log.
+_KEEP_MEMORY = ("actorium.simulation", "actorium.testing", "actorium.corrections")
+
 
 class RealTimeStore(PostgreSQLNodeStore):
     """A store whose calls stop the virtual clock until the server has answered."""
@@ -85,8 +88,8 @@ def memory_replaced() -> Iterator[None]:
             return open_store(logs.enter_context(new_log(**_FOREVER, sslmode="disable")))
 
         patch.setattr("actorium.store.postgresql.PostgreSQLNodeStore", RealTimeStore)
-        for module in list(sys.modules.values()):
-            if getattr(module, "MemoryStore", None) is MEMORY:
+        for name, module in list(sys.modules.items()):
+            if not name.startswith(_KEEP_MEMORY) and getattr(module, "MemoryStore", None) is MEMORY:
                 patch.setattr(module, "MemoryStore", new_store)
         yield
 
