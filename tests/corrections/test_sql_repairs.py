@@ -204,6 +204,7 @@ async def test_a_repair_that_is_cut_short_at_any_write_is_completed_by_the_next_
     assert await _beside(runtime) == []
 
 
+@pytest.mark.about("sqlite")
 async def test_rows_that_cannot_be_copied_are_rebuilt_in_place(log_url: str) -> None:
     async with Runtime([Account, Tied], store=log_url) as runtime:
         await open_account(runtime, "a", 1_000)
