@@ -3,7 +3,8 @@
 Invariants: every delivered envelope is answered exactly once; replies to one actor's commands go out in the order in
 which it decided them; a command that wrote nothing and whose id was chosen by its caller is answered only after a
 look-up in the log, because the id may have taken effect before. If another runtime may have taken over the log, a
-reply that rests on memory alone waits until the lease is confirmed.
+reply that rests on memory alone waits until the lease is confirmed. A commit whose outcome is unknown may be in the log
+behind the tail, and actors may rest on it: then a reply that wrote nothing names the end of the log itself.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.commands.known_ids import KnownIds
 from actorium.runtime.log.log_tail import LogTail
 from actorium.store.codec import EventCodec
-from actorium.store.errors import ActoriumError, CommitUnknown, DamagedLog, Transient
+from actorium.store.errors import ActoriumError, CommitUnknown, DamagedLog, OutcomeUnknown, Transient
 from actorium.store.event_store import Appended, AppendOutcome, EventStore, StreamRead
 from actorium.store.events import EncodedRecord, Event
 from actorium.store.log import logger
@@ -86,11 +87,14 @@ class Replies:
         self._asking: list[_Question] = []
         self._wake: asyncio.Future[None] | None = None
         self._acknowledged_now = 0
+        self._is_behind = False  # the log may end behind the tail, and behind `_end`
+        self._end = 0  # where it ended when that was last so
         self.acknowledged = self.rejected = self.failed = self.duplicates = self.dropped = 0
 
     def committed(self, requests: Sequence[PendingAppend[Actor]], outcome: Appended | Transient) -> None:
         """Process the writer's report on one batch: notify the subscriptions and each actor, and reply."""
         if isinstance(outcome, Transient):
+            self._is_behind = self._is_behind or isinstance(outcome, OutcomeUnknown)
             for request in requests:
                 request.actor.outcome_known(request, outcome)
         else:
@@ -169,7 +173,7 @@ class Replies:
 
     def answer_unwritten(self, envelope: Envelope, outcome: Any) -> None:
         """Reply to a command that wrote nothing, unless its id took effect before."""
-        is_sure = self._shared is None or self._shared.holds_lease
+        is_sure = not self._is_behind and (self._shared is None or self._shared.holds_lease)
         if is_sure and (envelope.fresh or envelope.handler is None):
             if type(outcome) is Ack:
                 outcome = self._with_position(outcome)
@@ -241,6 +245,9 @@ class Replies:
             )
             if self._shared is not None and record is None:
                 await self._shared.confirm_lease()
+            if self._is_behind:
+                self._is_behind = False
+                await self._find_end()
         except BaseException as raised:
             let_through(raised)
             self.answer(envelope, _failure(question, raised))
@@ -282,8 +289,15 @@ class Replies:
             Ack(record.stream.id, record.version, record.position, tuple(events), envelope.command_id, duplicate=True),
         )
 
+    async def _find_end(self) -> None:
+        try:
+            self._end = (await self._store.head()).position
+        except BaseException:
+            self._is_behind = True
+            raise
+
     def _with_position(self, ack: Ack) -> Ack:
-        return Ack(ack.stream_id, ack.version, self._log_tail.position, (), ack.command_id)
+        return Ack(ack.stream_id, ack.version, max(self._log_tail.position, self._end), (), ack.command_id)
 
 
 def _conflict(envelope: Envelope, record: CommandRecord) -> CommandConflict:

@@ -18,7 +18,7 @@ from actorium.runtime.errors import CommandTimeout
 from actorium.runtime.messages.frames import AnswerMessage, AskMessage, BusyMessage, Reply, encode_message
 from actorium.runtime.messages.gathering import FrameSender
 from actorium.runtime.messages.window import Window
-from actorium.store.errors import InvalidCommand, Unavailable
+from actorium.store.errors import CommitUnknown, InvalidCommand, Unavailable
 
 PART_BEFORE_REPEAT = 1 / 3
 """The share of its time left after which an unanswered command is sent again."""
@@ -71,7 +71,8 @@ class Asker:
         """Send a command with a number of `next_number`, and return its reply; `time_left_s` says how long to wait.
 
         Raises Overloaded if there is no room in the window or no time for a reply, CommandTimeout if no reply comes in
-        time, InvalidCommand if the command is too large for a frame, and the error of `undelivered` or `close`.
+        time, InvalidCommand if the command is too large for a frame, the error of `undelivered`, and CommitUnknown if
+        the asker is closed.
         """
         timeout_s = ask.time_left_s
         self.window.require_time(timeout_s)
@@ -129,10 +130,12 @@ class Asker:
                 self._repeat(one)
 
     def close(self, error: Exception) -> None:
-        """Fail everything, because nothing is sent any more."""
+        """Fail everything, because nothing is sent any more; a command that was sent may have taken effect."""
+        unknown = CommitUnknown(f"{error}; the command was sent to {self._peer}, and its outcome is not known")
+        unknown.__cause__ = error
         for one in self._asked.values():
             if not one.future.done():
-                one.future.set_exception(error)
+                one.future.set_exception(unknown)
         self.window.close(error)
         self._deadlines.close()
 

@@ -9,6 +9,7 @@ from actorium.simulation.record.history import UNKNOWN, ClientDelivery, History,
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
 from actorium.store.errors import ActoriumError, OutcomeUnknown
+from actorium.store.events import event_type_of
 from actorium.store.raised import repr_of
 from actorium.store.wording import counted
 
@@ -56,6 +57,8 @@ class ReplyCheck:
         events = tuple(
             one.event for position in range(first, effect.position + 1) for one in self._view.recorded(position)
         )
+        if operation.reads is not None:
+            events = tuple(one for one in events if event_type_of(type(one)) in operation.reads)
         if ack.events != events:
             self._violated("an acknowledgement matches the log", f"{operation.name}: {events}", ack.events)
         self._came_in_time(operation, delivery, ack, effect.position)

@@ -40,6 +40,7 @@ class Operation(msgspec.Struct, eq=False):
     left_out: the command was never sent.
     deliveries: its attempts as the runtime received them, doubled requests included.
     in_calm: the scenario sent it without faults, for example during setup.
+    reads: the types of the events that its acknowledgement may hold, if another service sent it; None: all.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Operation(msgspec.Struct, eq=False):
     left_out: bool = False
     in_calm: bool = False
     how: Literal["send", "submit", "tell"] = "send"
+    reads: Collection[str] | None = None
     expected_version: int | None = None
     correlation_id: str = ""
     causation_id: str = ""

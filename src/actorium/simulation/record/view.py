@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
 
 from actorium.actors.aggregate import Aggregate
-from actorium.actors.commands import Command
+from actorium.actors.commands import Command, command_type_of
 from actorium.actors.definition import AggregateDefinition
 from actorium.application import Runtime
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.stream import SagaStream
 from actorium.simulation.record.witness import Witness
 from actorium.store.codec import EventCodec
-from actorium.store.events import EncodedRecord, Event, RecordedEvent
+from actorium.store.events import EncodedRecord, Event, RecordedEvent, as_json
 from actorium.store.names import StreamName
 
 A = TypeVar("A", bound=Aggregate)
@@ -128,6 +129,14 @@ class View:
     def definition_of(self, command: Command) -> AggregateDefinition[Aggregate]:
         """Return the definition of the aggregate a command is addressed to."""
         return self._commands[type(command)]
+
+    def as_received(self, command: Command) -> Command:
+        """Return a command of another service as it is decoded here; the same command if it does not fit."""
+        for known in self._commands:
+            if command_type_of(known) == command_type_of(type(command)):
+                with suppress(msgspec.DecodeError):
+                    return msgspec.json.decode(as_json(command), type=known)
+        return command
 
     def is_process(self, stream_type: str) -> bool:
         """Return whether streams of a type belong to sagas or submitted commands."""

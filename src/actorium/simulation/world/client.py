@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from actorium.actors.aggregate import Aggregate
@@ -18,6 +19,7 @@ from actorium.actors.errors import CommandFailed
 from actorium.application import Runtime
 from actorium.runtime.errors import EventParked
 from actorium.runtime.projections.projection import Projection, Query
+from actorium.runtime.services.service import RemoteService
 from actorium.simulation.record.history import Asking, ClientDelivery, ClientRead, Operation
 from actorium.simulation.record.trace import TraceMark
 from actorium.simulation.record.witness import Witness
@@ -33,8 +35,10 @@ from actorium.simulation.world.client_reads import ReadFace
 from actorium.simulation.world.code_faults import INJECTED
 from actorium.simulation.world.faults import FaultId, Kind
 from actorium.simulation.world.node import Node
+from actorium.simulation.world.services.answers import answered_in_time
 from actorium.simulation.world.surroundings import ConnectionLost, Surroundings
-from actorium.store.errors import LostRace
+from actorium.store.errors import ConfigurationError, LostRace
+from actorium.store.events import event_type_of
 from actorium.store.raised import error_text
 from actorium.user_code.lines import described
 
@@ -51,11 +55,15 @@ _PATIENCE_S = 600.0
 
 
 class SimulatedRuntime(ReadFace):
-    """A client's connection to the runtime of a simulated node."""
+    """A client's connection to the runtime of a simulated node.
 
-    def __init__(self, world: Surroundings, node: Node) -> None:
+    services: the services of its world by name, to which it may send commands.
+    """
+
+    def __init__(self, world: Surroundings, node: Node, services: Mapping[str, Node] = MappingProxyType({})) -> None:
         self._world = world
         self.node = node
+        self._services = services
         self.sagas = SimulatedSagas(self._answered)
         self.submissions = SimulatedSubmissions(self._answered)
         self.processors = SimulatedProcessors(node.look, self._answered)
@@ -78,9 +86,13 @@ class SimulatedRuntime(ReadFace):
 
         Without a `command_id`, the id is derived from the command's type, its target and their occurrence number.
         """
+        remote = self._remote_of(command)
+        home = self.node if remote is None else self._service(remote)
         operation = self._begin(
-            command,
+            command if remote is None else home.view.as_received(command),
             command_id,
+            home,
+            reads=None if remote is None else _events_read(self.node, remote),
             expected_version=expected_version,
             correlation_id=correlation_id,
             causation_id=causation_id,
@@ -99,7 +111,8 @@ class SimulatedRuntime(ReadFace):
                 wait_for=wait_for,
             )
 
-        return await self._carried_out(operation, operation.name, sent)
+        within_s = None if remote is None else timeout_s or self.node.model.settings.default_timeout_s
+        return await self._carried_out(operation, operation.name, sent, home, within_s)
 
     async def submit(
         self,
@@ -118,7 +131,7 @@ class SimulatedRuntime(ReadFace):
             "causation_id": causation_id,
             "headers": headers or {},
         }
-        operation = self._begin(command, command_id, how="submit", **more)
+        operation = self._begin(command, command_id, self.node, how="submit", **more)
 
         def submitted(runtime: Runtime) -> Awaitable[Ack]:
             return runtime.submit(command, at=at, after_s=after_s, command_id=operation.command_id, **more)
@@ -135,7 +148,7 @@ class SimulatedRuntime(ReadFace):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """Deliver a command to a mailbox and return, as `Runtime.tell` does: once, with no further guarantee."""
-        operation = self._begin(command, None, how="tell")
+        operation = self._begin(command, None, self.node, how="tell")
         what = f"tell {operation.name}"
         if operation.left_out:
             self._world.leave_out(what, command.to)
@@ -162,29 +175,51 @@ class SimulatedRuntime(ReadFace):
         ack: Ack = await self._answered(f"forget {subject}", lambda runtime: runtime.forget(subject))
         return ack
 
-    def _begin(self, command: Command, command_id: str | None, **more: Any) -> Operation:
-        return self.node.history.begin(
+    def _remote_of(self, command: Command) -> RemoteService | None:
+        """Return the service that handles a command; None if this runtime does."""
+        return next((one for one in self.node.model.catalog.remotes if type(command) in one.commands.values()), None)
+
+    def _service(self, remote: RemoteService) -> Node:
+        if remote.name not in self._services:
+            raise ConfigurationError(f"{remote!r} is not in this world: add world.service({remote.name!r}, …)")
+        return self._services[remote.name]
+
+    def _begin(self, command: Command, command_id: str | None, home: Node, **more: Any) -> Operation:
+        return home.history.begin(
             command,
             command_id,
             self._world.machine.steps,
-            self.node.witness.position,
+            home.witness.position,
             in_calm=self._world.is_calm,
             **more,
         )
 
-    async def _carried_out(self, operation: Operation, what: str, call: Callable[[Runtime], Awaitable[Ack]]) -> Ack:
-        """Send a command until it is answered; record the runtime's answer to each delivery."""
+    async def _carried_out(
+        self,
+        operation: Operation,
+        what: str,
+        call: Callable[[Runtime], Awaitable[Ack]],
+        home: Node | None = None,
+        within_s: float | None = None,
+    ) -> Ack:
+        """Send a command until it is answered; record the runtime's answer to each delivery.
+
+        home: the service on whose log it takes effect; None if it is the one that is asked.
+        within_s: when each delivery has an answer at the latest, which is checked; None if it is not.
+        """
         if operation.left_out:
             return cast(Ack, self._world.leave_out(what, operation.command.to))
-        world, witness = self._world, self.node.witness
+        home = home or self.node
+        world, witness, checks = self._world, home.witness, home.checks
 
         async def delivered(runtime: Runtime) -> Ack:
             delivery = operation.delivered(witness.position)
-            ack = await _noted(delivery, witness, call(runtime))
-            self.node.checks.answered(operation, delivery)
+            with nullcontext() if within_s is None else answered_in_time(world, what, within_s):
+                ack = await _noted(delivery, witness, call(runtime))
+            checks.answered(operation, delivery)
             return ack
 
-        self.node.checks.asked(operation)
+        checks.asked(operation)
         world.note(f"{what}: sent", TraceMark.SENT, what, (operation.command.to,))
         try:
             operation.answer = await self._answered(what, delivered, again_for=_races(operation))
@@ -337,6 +372,11 @@ class SimulatedCluster(SimulatedRuntime):
         every = [one.node for one in self.nodes]
         serving = [node for node in every if node.serves.is_set()] or every
         return serving[self._world.chance.bits("node for a request", self._requests) % len(serving)]
+
+
+def _events_read(node: Node, remote: RemoteService) -> frozenset[str]:
+    """Return the types of the events that a service finds in an acknowledgement of another."""
+    return frozenset(map(event_type_of, node.model.catalog.events)) if remote.events else frozenset()
 
 
 def _is_injected(error: CommandFailed) -> bool:

@@ -6,12 +6,11 @@ Many bugs appear only at sizes that the defaults never reach.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 import msgspec
 
-from actorium.actors.commands import Command
 from actorium.actors.passivation import Passivation
 from actorium.application import Runtime
 from actorium.catalog import Catalog
@@ -22,7 +21,6 @@ from actorium.simulation.chance import Chance
 from actorium.simulation.world.services.bus import SimulatedBus, SimulatedHub
 from actorium.simulation.world.surroundings import Surroundings
 from actorium.store.event_store import EventStore
-from actorium.store.events import Event
 
 _CHOICES = {
     "mailbox_limit": (2, 10, 1_000),
@@ -87,15 +85,13 @@ def service_made(
     settings: Settings,
     hub: SimulatedHub,
     name: str,
-    accepts: Collection[type[Command]],
-    publishes: Collection[type[Event]],
+    offer: Callable[..., Service],
     *,
     store: EventStore,
     source: Any,
 ) -> Runtime:
-    """Return the runtime of a service with these parts, on the bus of the world."""
-    service = Service(name, bus=SimulatedBus(hub, name), accepts=accepts, publishes=publishes)
-    return Runtime(parts, store=store, settings=settings, source=source, service=service)
+    """Return the runtime of a service with these parts, on the bus of the world; `offer` makes its Service."""
+    return Runtime(parts, store=store, settings=settings, source=source, service=offer(bus=SimulatedBus(hub, name)))
 
 
 class SimulatedSource:

@@ -62,6 +62,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.name = name
         self.is_dead = True  # until it is initialized: asyncio would have a running loop call back at once
         self.is_held = False
+        self.held_until_s = 0.0  # the end of the last hold
         # Dead or held: handles must be checked with `admits` before they run.
         self.is_apart = False
         self.steps = 0
@@ -178,6 +179,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         if self._release is not None:
             self._release.cancel()
         self.is_held = self.is_apart = True
+        self.held_until_s = when_s
         self._release = self.call_at(when_s, self._release_held)
 
     def admits(self, handle: SimulatedHandle) -> bool:

@@ -21,6 +21,9 @@ from actorium.simulation.world.node import Node
 from actorium.simulation.world.surroundings import Surroundings
 from actorium.store.errors import ConfigurationError
 from actorium.store.source import SeededSource
+from actorium.user_code.lines import waiting_place
+
+_PLACES_MAX = 5  # the number of places named at which an endless run waits
 
 
 class NodeStarter:
@@ -77,3 +80,11 @@ class NodeStarter:
             self._code_faults.put_into(model)
         node.start()
         return node
+
+    def waiting_places(self) -> str:
+        """Describe where the user's code waits, as the end of a sentence; empty if it does not wait."""
+        lives = [life.loop for node in self.nodes for life in node.lives if not life.loop.is_dead]
+        tasks = [task for loop in (self._world.loop, *lives) for task in loop.unfinished()]
+        places = dict.fromkeys(waiting_place(task.get_coro()) for task in tasks)
+        places.pop("", None)
+        return f"; waiting: {'; '.join(list(places)[:_PLACES_MAX])}" if places else ""

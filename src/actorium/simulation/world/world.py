@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
 from actorium.actors.commands import Command
 from actorium.application import Runtime
+from actorium.runtime.services.service import Service
 from actorium.runtime.settings import Settings
 from actorium.sagas.model.saga import Saga
 from actorium.simulation.chance import Chance
@@ -37,7 +38,7 @@ from actorium.simulation.world.services.bus import SimulatedHub
 from actorium.simulation.world.starting import NodeStarter
 from actorium.store.errors import ConfigurationError
 from actorium.store.events import Event
-from actorium.user_code.lines import described, waiting_place
+from actorium.user_code.lines import described
 
 # How long the work that a scenario leaves behind may take: a deadline of a day passes within a run.
 _REST_WITHIN_S = 86_400.0
@@ -47,7 +48,6 @@ _AFTERMATH_S = 120.0
 # The effects of faults last a little longer: an actor whose events failed to apply rejects commands for some seconds.
 _LOOKS_IN_S = 60.0
 _FENCED_WITHIN_S = 30.0
-_PLACES_MAX = 5  # the number of places named at which an endless run waits
 
 
 class World:
@@ -92,6 +92,7 @@ class World:
         self._starter = NodeStarter(self, self._stack, leave_out, looks_closely=looks_closely)
         self._nodes = self._starter.nodes
         self._hub = SimulatedHub(self)
+        self._services: dict[str, Node] = {}
         self._is_buried = False
 
     # --- used by scenarios ----------------------------------------------------------------------------------------
@@ -145,19 +146,25 @@ class World:
         name: str,
         parts: Sequence[Any],
         *,
-        accepts: Collection[type[Command]] = (),
+        accepts: Collection[type[Command]] | Mapping[type[Command], Collection[str]] = (),
         publishes: Collection[type[Event]] = (),
         settings: Settings | None = None,
+        rate_limit: float | Mapping[str, float] | None = None,
+        max_in_flight: int | Mapping[str, int] = 4_096,
     ) -> SimulatedRuntime:
         """Start a service: a process with a log of its own, on the bus of this world.
 
         name: the name by which the `RemoteService` parts of other services know it.
         parts, settings: as for `runtime`; each RemoteService among the parts must belong to this service alone.
-        accepts, publishes: the commands that others may send, and the events that they may follow.
+        accepts, publishes, rate_limit, max_in_flight: as for `Service`.
         """
         used = used_settings(settings, self.chance, vary=self.faults.vary_settings)
-        make = partial(service_made, checked(parts), used, self._hub, name, accepts, publishes)
-        return SimulatedRuntime(self, self._starter.start(name, self._log(self, name), [make]))
+        offer = partial(
+            Service, name, accepts=accepts, publishes=publishes, rate_limit=rate_limit, max_in_flight=max_in_flight
+        )
+        make = partial(service_made, checked(parts), used, self._hub, name, offer)
+        node = self._services[name] = self._starter.start(name, self._log(self, name), [make])
+        return SimulatedRuntime(self, node, self._services)
 
     def always(self, name: str, holds: Callable[[View], object], *, of: SimulatedRuntime | None = None) -> None:
         """State a condition on the durable state that holds after every commit."""
@@ -312,7 +319,7 @@ class World:
                 self.machine.run()
             except (Stuck, Endless) as stuck:
                 self._look_at_tasks()
-                self.violated("the run ends", "an end", f"{stuck}{self._waiting_places()}", is_stated=True)
+                self.violated("the run ends", "an end", f"{stuck}{self._starter.waiting_places()}", is_stated=True)
             except SystemExit as end:
                 self.violated("the scenario completes", "no error", described(end), is_stated=True)
             finally:
@@ -323,13 +330,6 @@ class World:
         for error in self.loop.unseen_errors():
             what = error if isinstance(error, str) else described(error)
             self.violated("no task of the scenario fails unnoticed", "none", what, is_stated=True)
-
-    def _waiting_places(self) -> str:
-        """Describe where the user's code waits, as the end of a sentence."""
-        loops = [self.loop, *(life.loop for node in self._nodes for life in node.lives if not life.loop.is_dead)]
-        places = dict.fromkeys(waiting_place(task.get_coro()) for loop in loops for task in loop.unfinished())
-        places.pop("", None)
-        return f"; waiting: {'; '.join(list(places)[:_PLACES_MAX])}" if places else ""
 
     def _ended(self, story: asyncio.Task[None]) -> None:
         self.machine.is_over = True

@@ -7,7 +7,8 @@ and confirmations are.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from actorium.runtime.bus.bus import ENTRIES_PER_READ, BusMessage, BusWatcher, Entry, StreamEnds
 from actorium.runtime.bus.buses.memory import MemoryBus, MemoryHub
@@ -63,19 +64,24 @@ class SimulatedBus(MemoryBus):
         kind = fault.kind if fault is not None else None
         if kind is Kind.FRAME_LOST or self._simulated_hub.is_away:
             return
-        if kind is not Kind.FRAME_LATE:
-            self._after(self._latency_s(), lambda: self._deliver(subject, data, reply))
+        delays_s = [0.0] if kind is not Kind.FRAME_LATE else []
         if fault is not None and kind in (Kind.FRAME_DOUBLED, Kind.FRAME_LATE):
-            late_s = self._world.plan.amount(fault, *_LATE_S)
-            self._after(late_s, lambda: self._deliver(subject, data, reply))
+            delays_s.append(self._world.plan.amount(fault, *_LATE_S))
+        self._after(self._latency_s(), lambda: self._deliver(subject, data, reply, delays_s))
         await asyncio.sleep(0)
 
-    def _deliver(self, subject: str, data: bytes, reply: str) -> None:
+    def _deliver(self, subject: str, data: bytes, reply: str, delays_s: Sequence[float]) -> None:
+        """Pass a message on after each of the delays; who gets it is decided now, as by a server."""
         receivers = self._hub.receivers(subject)
         if not receivers and reply:
-            receivers, subject, data, reply = self._hub.receivers(reply), reply, b"", ""
+            receivers, subject, data, reply, delays_s = self._hub.receivers(reply), reply, b"", "", [0.0]
+        message = BusMessage(subject, data, reply)
         for one in receivers:
-            one.deliver(BusMessage(subject, data, reply))
+            for delay_s in delays_s:
+                if delay_s:
+                    self._after(delay_s, partial(one.deliver, message))
+                else:
+                    one.deliver(message)
 
     async def append(self, stream: str, data: bytes, *, after: int) -> int:
         """Append an entry; a fault may refuse it, or lose the confirmation."""
