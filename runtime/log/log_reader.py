@@ -99,6 +99,10 @@ class LogReader:
                     "it: add the aggregate that decides it to Runtime([…])"
                 )
 
+    async def end(self) -> int:
+        """Return the position of the last event; the tail may lack a commit whose outcome was unknown."""
+        return (await self._store.head()).position
+
     async def after(
         self,
         position: int,

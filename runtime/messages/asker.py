@@ -2,7 +2,8 @@
 
 Invariants: a command keeps its id however often it is sent, so it takes effect once; it leaves the window once, when it
 is answered, times out or is given up; a reply to a command that is no longer waited for is ignored; a command counts
-as not done only when every message that was sent for it has been refused.
+as refused only when every message that was sent for it has been refused; a reply without an effect ends it only if it
+is the reply to the last message, because a later one may reach another process and take effect.
 """
 
 from __future__ import annotations
@@ -15,10 +16,17 @@ import msgspec
 from actorium.runtime.commands.answer_batch import Answer, AnswerBatch
 from actorium.runtime.commands.deadlines import Deadlines
 from actorium.runtime.errors import CommandTimeout
-from actorium.runtime.messages.frames import AnswerMessage, AskMessage, BusyMessage, Reply, encode_message
+from actorium.runtime.messages.frames import (
+    COPIES_MAX,
+    AnswerMessage,
+    AskMessage,
+    BusyMessage,
+    Reply,
+    encode_message,
+)
 from actorium.runtime.messages.gathering import FrameSender
 from actorium.runtime.messages.window import Window
-from actorium.store.errors import CommitUnknown, InvalidCommand, Unavailable
+from actorium.store.errors import ActoriumError, CommitUnknown, InvalidCommand, OutcomeUnknown, Unavailable
 
 PART_BEFORE_REPEAT = 1 / 3
 """The share of its time left after which an unanswered command is sent again."""
@@ -29,7 +37,8 @@ class _Asked(msgspec.Struct, eq=False):
 
     deadline: the loop time at which something is to be done: to send it again, or to give up.
     until: the loop time at which its sender stops waiting.
-    sent, refused: how often it was sent, and how often the peer replied that nothing was done.
+    sent: how often it was sent.
+    refused: the messages for which the peer replied that nothing was done, one bit for each.
     """
 
     ask: AskMessage
@@ -109,10 +118,13 @@ class Asker:
         one = self._asked.get(reply.number)
         if one is None or one.future.done():
             return False
-        if one.sent > 1 and _is_refusal(reply):
-            one.refused += 1
-            if one.refused < one.sent:
-                return True  # an earlier message may be about to take effect
+        if one.sent > 1 and isinstance(reply, AnswerMessage | BusyMessage):
+            if _is_refusal(reply):
+                one.refused |= 1 << min(reply.copy, one.sent) - 1
+                if one.refused != (1 << one.sent) - 1:
+                    return True  # another message may be about to take effect
+            elif reply.copy < one.sent and _is_without_effect(reply):
+                return True
         one.future.set_result(reply)
         return True
 
@@ -149,9 +161,12 @@ class Asker:
         self._deadlines.add(one)
 
     def _repeat(self, one: _Asked) -> None:
+        if one.sent == COPIES_MAX:
+            return
         self.repeated += 1
         left_s = max(0.0, one.until - self._loop.time())
-        encoded = encode_message(msgspec.structs.replace(one.ask, fresh=False, time_left_s=left_s))
+        again = msgspec.structs.replace(one.ask, fresh=False, time_left_s=left_s, copy=one.sent + 1)
+        encoded = encode_message(again)
         if len(encoded) <= self._sender.largest_message:  # which may have become less
             one.sent += 1
             self._sender.add(encoded)
@@ -165,8 +180,17 @@ class Asker:
         )
 
 
-def _is_refusal(reply: Reply) -> bool:
+def _is_refusal(reply: AnswerMessage | BusyMessage) -> bool:
     """Return whether a reply says that nothing was done, and that this may be different for another message."""
-    if isinstance(reply, BusyMessage):
-        return True
-    return isinstance(reply, AnswerMessage) and reply.error is not None and Unavailable.__name__ in reply.error.lineage
+    return isinstance(reply, BusyMessage) or _is_error(reply, Unavailable)
+
+
+def _is_without_effect(reply: AnswerMessage | BusyMessage) -> bool:
+    """Return whether a reply may say that its message had no effect; it may also be a refused one."""
+    if isinstance(reply, BusyMessage) or reply.ack is None:
+        return not _is_error(reply, OutcomeUnknown)
+    return not (reply.ack.events or reply.ack.duplicate)
+
+
+def _is_error(reply: AnswerMessage | BusyMessage, kind: type[ActoriumError]) -> bool:
+    return isinstance(reply, AnswerMessage) and reply.error is not None and kind.__name__ in reply.error.lineage

@@ -10,6 +10,7 @@ be added at the end; a receiver that does not know them ignores them, and one th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -18,6 +19,10 @@ from actorium.store.events import as_json
 
 FRAME_BYTES_MAX = 1_000_000
 """The largest frame that is sent. NATS servers refuse messages over 1 MiB by default."""
+
+COPIES_MAX = 64
+"""A command is sent to another service so many times at most."""
+Copy = Annotated[int, msgspec.Meta(ge=1, le=COPIES_MAX)]
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag_field="is"):
@@ -45,6 +50,10 @@ class AskMessage(Message, frozen=True, gc=False, tag="ask"):
     repeats: the number of the message that this one replaces. No message with a smaller number and the same command id
         takes effect any more.
     epoch: the version of the placement by which its sender chose the receiver.
+
+    Between services it also has:
+
+    copy: how often it was sent, this message included.
     """
 
     type: str
@@ -61,6 +70,7 @@ class AskMessage(Message, frozen=True, gc=False, tag="ask"):
     repeats: int = 0
     epoch: int = 0
     with_events: bool = True
+    copy: Copy = 1
 
 
 class EventWire(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -84,17 +94,19 @@ class AckWire(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class AnswerMessage(Message, frozen=True, gc=False, tag="answer"):
-    """The final reply to a command: an acknowledgement or an error."""
+    """The final reply to a command: an acknowledgement or an error; `copy` is that of the last message it answers."""
 
     ack: AckWire | None = None
     error: ErrorWire | None = None
+    copy: Copy = 1
 
 
 class BusyMessage(Message, frozen=True, tag="busy"):
-    """The command was refused because the receiver has no room; nothing was done."""
+    """The command was refused because the receiver has no room; nothing was done for the message `copy`."""
 
     reason: str
     retry_after_s: float
+    copy: Copy = 1
 
 
 class MovedMessage(Message, frozen=True, tag="moved"):

@@ -29,7 +29,14 @@ from actorium.runtime.commands.answer_batch import Answer
 from actorium.runtime.commands.dispatcher import Dispatcher
 from actorium.runtime.errors import Overloaded
 from actorium.runtime.messages.answers import answer_of
-from actorium.runtime.messages.frames import AnswerMessage, AskMessage, decode_frame, encode_message
+from actorium.runtime.messages.frames import (
+    COPIES_MAX,
+    AnswerMessage,
+    AskMessage,
+    BusyMessage,
+    decode_frame,
+    encode_message,
+)
 from actorium.runtime.messages.gathering import FrameSender
 from actorium.runtime.services.rate_limit import RateLimit
 from actorium.runtime.services.service import Service
@@ -47,9 +54,11 @@ _GUESTS_MAX = 1_000
 COPIES_KNOWN = 16_384
 """How many commands without an effect are remembered; a later copy of an older one is carried out again."""
 _BUSY_S = 0.1
+_COPY_BYTES = 16  # the number of the copy in a reply
 # The rest of a command's time is for the way of its reply.
 _PART_HERE = 0.9
 _VOID_HANDLER = VoidedCommand.__definition__.handlers[VoidCommand]
+_decode_reply = msgspec.json.Decoder(AnswerMessage | BusyMessage).decode
 Deliver = Callable[[Envelope], Awaitable[Ack]]
 
 
@@ -86,8 +95,8 @@ class Door:
         self._guests: dict[str, _Guest] = {}
         self._askers: OrderedDict[str, _Asker] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
-        # By the sender's address and number: the reply to a command without an effect, or how many copies have arrived
-        # of one that is carried out now.
+        # By the sender's address and number: the reply to a command without an effect, or which copies have arrived of
+        # one that is carried out now, one bit for each.
         self._copies: OrderedDict[tuple[str, int], bytes | int] = OrderedDict()
         self._in_flight = 0
         self._idle: asyncio.Future[None] | None = None
@@ -137,11 +146,11 @@ class Door:
         known = self._copies.get(key)
         if known is not None:
             if isinstance(known, int):
-                self._copies[key] = known + 1
+                self._copies[key] = known | 1 << ask.copy - 1
             else:
-                self._sender_to(reply_to).add(known)
+                self._sender_to(reply_to).add(_for_copy(known, ask.copy))
             return
-        self._remember(key, 1)
+        self._remember(key, 1 << ask.copy - 1)
         try:
             guest = self._guests.get(name) or self._new_guest(name)
             self._require_room(guest, name)
@@ -264,14 +273,16 @@ class Door:
         reply = answer_of(ask.number, stream_type, outcome, with_events=ask.with_events)
         sender = self._sender_to(reply_to)
         encoded = encode_message(reply)
-        if len(encoded) > sender.largest_message:
+        if len(encoded) + _COPY_BYTES > sender.largest_message:
             encoded = encode_message(_shortened(reply))
         key = (reply_to, ask.number)
         arrived = self._copies.pop(key, 1)
-        sender.add(encoded)
-        if isinstance(outcome, Unavailable) and isinstance(arrived, int):
-            for _ in range(arrived - 1):
-                sender.add(encoded)
+        if arrived == 1 or not isinstance(arrived, int):
+            sender.add(encoded)
+        else:
+            copies = [copy for copy in range(1, COPIES_MAX + 1) if arrived >> copy - 1 & 1]
+            for copy in copies if isinstance(outcome, Unavailable) else copies[-1:]:
+                sender.add(_for_copy(encoded, copy))
         if not (outcome.events if isinstance(outcome, Ack) else isinstance(outcome, OutcomeUnknown)):
             self._remember(key, encoded)
 
@@ -301,6 +312,11 @@ def _told(done: Callable[[Ack | BaseException], None], answer: Answer) -> None:
         return
     error = answer.exception()
     done(answer.result() if error is None else error)
+
+
+def _for_copy(reply: bytes, copy: int) -> bytes:
+    """Return an encoded reply as the one to a copy of its command."""
+    return encode_message(msgspec.structs.replace(_decode_reply(reply), copy=copy))
 
 
 def _shortened(reply: object) -> AnswerMessage:

@@ -144,6 +144,8 @@ class Publisher:
         batch = decode_batch(entries[-1].data)
         head = self._log_reader.log_tail.position
         if batch.position > head:
+            head = await self._log_reader.end()
+        if batch.position > head:
             raise ConfigurationError(
                 f"{self._stream} holds events up to position {batch.position}, but this log ends at {head}: another "
                 f"service has the name {self._service.name!r}, or the log was restored from an older backup"

@@ -4,7 +4,6 @@ import asyncio
 from contextlib import suppress
 
 import msgspec
-
 from support.shop_parts import (
     ApproveOrder,
     CreditReleased,
@@ -171,7 +170,6 @@ async def commands(world: World) -> None:
     orders = world.service(
         "orders", [Order, used], accepts=[PlaceOrder, RejectOrder], publishes=[OrderPlaced, OrderRejected]
     )
-    till = world.service("till", [Order, seen_by_till])
     world.always(
         "what is not accepted has no effect",
         lambda view: not any(one.event.order.startswith("till") for one in view.events(CreditReserved)),
@@ -180,6 +178,7 @@ async def commands(world: World) -> None:
     async with world.calm():
         for name in NAMES[:2]:
             await orders.send(OpenCustomer(name, 20))
+    till = world.service("till", [Order, seen_by_till])  # its first messages can be lost, so it meets the others late
 
     async def client(number: int) -> None:
         for turn in range(6):

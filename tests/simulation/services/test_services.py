@@ -2,8 +2,18 @@
 
 from collections import Counter
 
-from simulation.services.scenarios import shop
+from simulation.services.scenarios import commands, shop
 
+from actorium import Ack, Rejected
+from actorium.errors import (
+    CommandTimeout,
+    CommitUnknown,
+    ConfigurationError,
+    InvalidCommand,
+    NotAllowed,
+    Overloaded,
+    ServiceUnavailable,
+)
 from actorium.simulation import Faults, Kind
 from actorium.simulation.world.faults import FAMILIES
 
@@ -21,3 +31,16 @@ def test_services_with_every_kind_of_trouble_break_no_invariant() -> None:
 
 def test_without_faults_every_order_ends() -> None:
     assert shop.run(0, faults=Faults.none()).violation is None
+
+
+def test_direct_commands_under_every_kind_of_trouble_break_no_invariant() -> None:
+    happened: Counter[Kind] = Counter()
+    answers: Counter[type] = Counter()
+    for seed in range(SEEDS):
+        outcome = commands.run(seed)
+        assert outcome.violation is None, (seed, outcome.violation)
+        happened.update(fault.kind for fault in outcome.faults)
+        answers.update(type(delivery.answer) for one in outcome.operations for delivery in one.deliveries)
+    assert {Kind.CRASH, *FAMILIES["bus"], *FAMILIES["request"]} - set(happened) == set()
+    refusals = {Rejected, NotAllowed, ConfigurationError, InvalidCommand, Overloaded, ServiceUnavailable}
+    assert {Ack, CommandTimeout, CommitUnknown, *refusals} - set(answers) == set()
