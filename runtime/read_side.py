@@ -154,10 +154,13 @@ class ReadSide(Component):
         """Whether this runtime is a node of a cluster."""
         return self._placed is not None
 
-    def place_follower(self, follower: PlacedFollower) -> None:
-        """Have a follower run on one node at a time, if this runtime is a node of a cluster."""
+    def place_follower(self, follower: PlacedFollower, *, share: int | None = None) -> None:
+        """Have a follower run on one node at a time, if this runtime is a node of a cluster.
+
+        share: the share of the sagas that it carries out, if it does that.
+        """
         if self._placed is not None:
-            self._placed.add(follower)
+            self._placed.add(follower, share=share)
 
     def remove(self, handler: object) -> None:
         """Remove the processor of a handler, which has ended."""

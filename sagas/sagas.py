@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable
 
 from actorium.actors.errors import NotFound
 from actorium.runtime.arguments import checked_timeout_s
-from actorium.sagas.execution.saga_engine import SagaEngine
 from actorium.sagas.model.saga import Saga
 from actorium.sagas.model.views import SagaSummary, SagaView
+from actorium.sagas.saga_engine import SagaEngine
 from actorium.store.errors import ConfigurationError
 
 _STATUSES = ("running", "undoing", "completed", "undone", "failed")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 
-from actorium.sagas.execution.saga_engine import SagaEngine
 from actorium.sagas.model.submission_views import SUBMISSION_STATUSES, SubmissionView
+from actorium.sagas.saga_engine import SagaEngine
 from actorium.store.errors import ConfigurationError
 
 

@@ -13,12 +13,13 @@ Invariants, true between any two awaits:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from zlib import crc32
 
 from msgspec.structs import replace
 
 from actorium.runtime.cluster.description import NodeDescription, description
-from actorium.runtime.cluster.shards import dealt, node_for, shards_of
+from actorium.runtime.cluster.shards import dealt, node_for, shards_of, shares_dealt
 from actorium.store.shared import SHARDS, Member, Members, Placement
 
 _MASK = SHARDS - 1
@@ -36,6 +37,7 @@ class Directory:
         self._described: Mapping[int, NodeDescription] = {}
         # Shards that need newer code than this node has: the node to give them to, or a type of event it must read.
         self._beyond: dict[int, int | str] = {}
+        self.shares: dict[str, int] = {}  # the followers that carry out a share of the sagas
         self._members_at = 0  # the version of the placement when the members were read
         self.listeners: list[Callable[[], None]] = []
         # The owner of each shard; 0 for a shard whose owner is not a member.
@@ -196,7 +198,11 @@ class Directory:
             one for one, code in zip(nodes, codes, strict=True) if all(code.is_as_new_as(other) for other in codes)
         ]
         nodes = newest or nodes
-        return bool(nodes) and nodes[node_for(name, [one.name for one in nodes])].number == self.me
+        if not nodes:
+            return False
+        names, share = tuple(one.name for one in nodes), self.shares.get(name)
+        index = node_for(name, names) if share is None else shares_dealt(names)[share]
+        return nodes[index].number == self.me
 
     def _wanted(self) -> tuple[int, ...]:
         """Return the number of the node that should own each shard; 0 if no node stays."""
@@ -264,4 +270,9 @@ class Directory:
 
 def _dealt(nodes: Sequence[Member]) -> tuple[int, ...]:
     """Return for each shard the number of the node that should own it, if these nodes share them."""
-    return tuple(nodes[index].number for index in dealt(tuple(one.name for one in nodes)))
+    return _numbered(tuple(one.name for one in nodes), tuple(one.number for one in nodes))
+
+
+@lru_cache(maxsize=64)
+def _numbered(names: tuple[str, ...], numbers: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(numbers[index] for index in dealt(names))

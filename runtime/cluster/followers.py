@@ -47,7 +47,7 @@ class PlacedFollower(Protocol):
         """Follow the log until cancelled; this node owns it."""
 
     async def mirror(self) -> None:
-        """Keep its progress in memory up to date until cancelled; another node runs it, or none does yet."""
+        """Keep its progress in memory up to date, if it has any, until cancelled: another node runs it, or none yet."""
 
 
 class Placing(Protocol):
@@ -58,8 +58,8 @@ class Placing(Protocol):
     newer_code: NewerCode
     is_fenced: bool
 
-    async def release(self, follower: str) -> None:
-        """Give up a follower; return once the placement says so."""
+    async def release(self, followers: Collection[str]) -> None:
+        """Give up followers; return once the placement says so."""
 
     def look(self) -> None:
         """Take what this node should have soon."""
@@ -158,9 +158,11 @@ class Followers(Component):
         """The names of those that this node can run now."""
         return list(self._followers) if self._is_open and not self._is_stopping else []
 
-    def add(self, follower: PlacedFollower) -> None:
-        """Add a follower before the start."""
+    def add(self, follower: PlacedFollower, *, share: int | None = None) -> None:
+        """Add a follower before the start; share: the share of the sagas that it carries out, if it does that."""
         self._followers[follower.name] = follower
+        if share is not None:
+            self._directory.shares[follower.name] = share
 
     def before_taking(self, learn: Callable[[], Awaitable[None]]) -> None:
         """Have something learn from the log, to its end, before a follower runs here; it must not raise."""
@@ -208,24 +210,40 @@ class Followers(Component):
         """Start and stop followers as the placement says, until cancelled."""
         while True:
             self._wake = asyncio.get_running_loop().create_future()
-            for name in self._followers:
-                await self._arrange(name, tasks)
+            taken = {name for name in self._followers if self._should_run(name) and not self._runs(name)}
+            if taken:
+                await self._node.know_log()
+                for learn in self._before_taking:
+                    await learn()
+            given_up = [name for name in self._followers if await self._arrange(name, taken, tasks)]
+            if given_up:
+                await self._node.release(given_up)
+                log.info("followers_released", followers=given_up)
             if self._is_stopping and (self._node.is_fenced or not any(runs for runs, _ in self._running.values())):
                 self._stopped.set()
             await ended(self._wake, _LOOK_AGAIN_S if self._is_stopping else 60.0)
 
-    async def _arrange(self, name: str, tasks: anyio.abc.TaskGroup) -> None:
-        directory = self._directory
-        is_mine = directory.follower_owner(name) == directory.me
-        should_run = is_mine and not self._is_stopping and directory.should_run(name)
-        runs = self._running.get(name, (False,))[0]
-        if should_run and not runs:
+    async def _arrange(self, name: str, taken: Collection[str], tasks: anyio.abc.TaskGroup) -> bool:
+        """Start or stop a follower as the placement says; return whether it is to be released.
+
+        taken: those for which this node has learned the end of the log; the others start with the next look.
+        """
+        runs, should_run = self._runs(name), self._should_run(name)
+        if should_run and not runs and name not in taken:
+            self.look()
+        elif should_run and not runs:
             await self._switch(name, tasks, runs=True)
         elif not should_run and (runs or name not in self._running):
             await self._switch(name, tasks, runs=False)
-        if is_mine and not should_run:
-            await self._node.release(name)
-            log.info("follower_released", follower=name)
+        return not should_run and self._directory.follower_owner(name) == self._directory.me
+
+    def _runs(self, name: str) -> bool:
+        return self._running.get(name, (False,))[0]
+
+    def _should_run(self, name: str) -> bool:
+        directory = self._directory
+        is_mine = directory.follower_owner(name) == directory.me
+        return is_mine and not self._is_stopping and directory.should_run(name)
 
     async def _switch(self, name: str, tasks: anyio.abc.TaskGroup, *, runs: bool) -> None:
         """Run a follower instead of mirroring it, or the other way round."""
@@ -241,9 +259,6 @@ class Followers(Component):
         self._ended[name] = asyncio.Event()
         follower = self._followers[name]
         if runs:
-            await self._node.know_log()
-            for learn in self._before_taking:
-                await learn()
             log.info("follower_taken", follower=name)
         tasks.start_soon(self._within, scope, follower.run if runs else follower.mirror, self._ended[name])
 

@@ -345,16 +345,16 @@ class ClusterNode(Component):
         except Transient as error:
             log.warning("placement_not_read", node=self._cluster.node, error=error_text(error))
 
-    async def release(self, follower: str) -> None:
-        """Give up a follower; return once the placement says so, or this node was fenced."""
-        while self.directory.follower_owner(follower) == self.directory.me:
+    async def release(self, followers: Collection[str]) -> None:
+        """Give up followers; return once the placement says so, or this node was fenced."""
+        while mine := [one for one in followers if self.directory.follower_owner(one) == self.directory.me]:
             try:
-                if await self._placed(self.directory.released((follower,))):
+                if await self._placed(self.directory.released(mine)):
                     return
             except Fenced:
                 return
             except Transient as error:
-                log.warning("release_waits", node=self._cluster.node, follower=follower, error=error_text(error))
+                log.warning("release_waits", node=self._cluster.node, followers=mine, error=error_text(error))
                 await asyncio.sleep(_LOOK_AGAIN_S)
                 await self._read_again()
 

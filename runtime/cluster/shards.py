@@ -2,6 +2,9 @@
 
 Each node ranks the shards by a hash of its own name (rendezvous hashing), so a node that joins or leaves moves few
 shards but its own. The ranks are dealt so that the nodes have equally many shards, within one.
+
+Sagas are carried out in shares, each of `SHARDS / SHARES` shards. A node has whole shares, as far as they can be dealt
+evenly: then most of a share's sagas are actors of the node that carries them out.
 """
 
 from __future__ import annotations
@@ -13,9 +16,12 @@ from struct import unpack
 from zlib import crc32
 
 from actorium.store.shared import SHARDS
+from actorium.store.tables.shares import SHARES
 
 _MASK = SHARDS - 1
 assert SHARDS & _MASK == 0, "the number of shards is a power of two"
+_PER_SHARE = SHARDS // SHARES
+assert SHARES * _PER_SHARE == SHARDS, "a share consists of whole shards"
 
 
 def shard_of(stream_type: str, id: str) -> int:
@@ -29,20 +35,45 @@ def dealt(names: tuple[str, ...]) -> tuple[int, ...]:
     assert names, "shards are dealt among at least one node"
     if len(names) == 1:
         return (0,) * SHARDS
+    shares = shares_dealt(names)
     ranked = sorted(
-        ((weight, shard, node) for node, name in enumerate(names) for shard, weight in enumerate(_weights(name))),
+        (
+            (shares[shard // _PER_SHARE] == node, weight, shard, node)
+            for node, name in enumerate(names)
+            for shard, weight in enumerate(_weights(name, SHARDS))
+        ),
         reverse=True,
     )
-    each, extra = divmod(SHARDS, len(names))  # so many nodes have one more
-    owners = [-1] * SHARDS
-    counts = [0] * len(names)
-    for _, shard, node in ranked:
-        if owners[shard] >= 0 or counts[node] > each or (counts[node] == each and not extra):
+    return _evenly(((one, node) for _, _, one, node in ranked), SHARDS, len(names))
+
+
+@lru_cache(maxsize=64)
+def shares_dealt(names: tuple[str, ...]) -> tuple[int, ...]:
+    """Return for each share the index of the node that should carry out its sagas; the names differ."""
+    assert names, "shares are dealt among at least one node"
+    ranked = sorted(
+        (
+            (weight, share, node)
+            for node, name in enumerate(names)
+            for share, weight in enumerate(_weights(f"{name}\0shares", SHARES))
+        ),
+        reverse=True,
+    )
+    return _evenly(((one, node) for _, one, node in ranked), SHARES, len(names))
+
+
+def _evenly(ranked: Iterable[tuple[int, int]], count: int, nodes: int) -> tuple[int, ...]:
+    """Return the node of each thing: the first of its ranks whose node has room, so that they are even within one."""
+    each, extra = divmod(count, nodes)  # so many nodes have one more
+    owners = [-1] * count
+    counts = [0] * nodes
+    for one, node in ranked:
+        if owners[one] >= 0 or counts[node] > each or (counts[node] == each and not extra):
             continue
         extra -= counts[node] == each
-        owners[shard] = node
+        owners[one] = node
         counts[node] += 1
-    assert -1 not in owners, "every shard has an owner"
+    assert -1 not in owners, "everything has an owner"
     return tuple(owners)
 
 
@@ -57,9 +88,9 @@ def shards_of(node: int, owners: Iterable[int]) -> list[int]:
     return [shard for shard, owner in enumerate(owners) if owner == node]
 
 
-def _weights(name: str) -> tuple[int, ...]:
-    """Return the weights of all shards for one node."""
-    return unpack(f"<{SHARDS}Q", shake_128(name.encode()).digest(8 * SHARDS))
+def _weights(name: str, count: int) -> tuple[int, ...]:
+    """Return the weights of so many shards or shares for one node."""
+    return unpack(f"<{count}Q", shake_128(name.encode()).digest(8 * count))
 
 
 def _weight(text: str) -> int:

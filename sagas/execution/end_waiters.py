@@ -38,6 +38,11 @@ class EndWaiters:
                 if not end.done():
                     end.set_result(None)
 
+    def look_again(self) -> None:
+        """Wake all waiters, because an end may not be seen here."""
+        for saga in self._waiting:
+            self.ended(saga)
+
     def close(self, error: Exception) -> None:
         """Fail all waiters with an error."""
         self._closed = error

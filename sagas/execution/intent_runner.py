@@ -77,6 +77,11 @@ class IntentRunner:
         self._opened = True
         self._go_on()
 
+    def limit(self, *, max_running: int, max_waiting: int) -> None:
+        """Change the limits; what is running or queued already stays."""
+        self._max_running, self._max_waiting = max_running, max_waiting
+        self._go_on()
+
     def __len__(self) -> int:
         return len(self._running) + len(self._line)
 
@@ -277,6 +282,11 @@ class IntentRunners:
     def has_room(self) -> bool:
         """Whether another intent of either kind may be queued."""
         return self.steps.has_room and self.submissions.has_room
+
+    def limit(self, *, max_running: int, max_waiting: int) -> None:
+        """Change the limits of each runner."""
+        for runner in (self.steps, self.submissions):
+            runner.limit(max_running=max_running, max_waiting=max_waiting)
 
     def open(self) -> None:
         """Start to send: the runtime now accepts commands."""

@@ -25,7 +25,7 @@ from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.retry import Retry
 from actorium.runtime.waits import end, ended
-from actorium.sagas.execution.saga_engine import SagaEngine
+from actorium.sagas.saga_engine import SagaEngine
 from actorium.sagas.schedules.schedule import Schedule
 from actorium.sagas.schedules.stream import (
     SCHEDULE,

@@ -38,8 +38,8 @@ from actorium.runtime.services.link import linked
 from actorium.runtime.services.service import Service
 from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import Counters, RuntimeStatistics
-from actorium.sagas.execution.saga_engine import SagaEngine
 from actorium.sagas.model.due_times import due_at_us
+from actorium.sagas.saga_engine import SagaEngine
 from actorium.sagas.sagas import Sagas
 from actorium.sagas.schedules.runner import ScheduleRunner
 from actorium.sagas.schedules.schedules import Schedules

@@ -32,14 +32,15 @@ from actorium.runtime.services.link import ServiceLink
 from actorium.runtime.services.service import Service
 from actorium.runtime.settings import Settings
 from actorium.runtime.statistics import Counters
-from actorium.sagas.execution.agenda_run import AGENDA
-from actorium.sagas.execution.saga_engine import SagaEngine
+from actorium.sagas.agenda.agenda_checkpoint import share_name
 from actorium.sagas.execution.services import Send
 from actorium.sagas.message_forms import command_forms
+from actorium.sagas.saga_engine import SagaEngine
 from actorium.sagas.schedules.runner import ScheduleRunner
 from actorium.store.chain import CHAIN
 from actorium.store.event_store import Head
 from actorium.store.names import StoredEventType
+from actorium.store.tables.shares import SHARES
 
 
 class Components(NamedTuple):
@@ -178,4 +179,4 @@ def _followers(catalog: Catalog, service: Service | None, settings: Settings) ->
         names += [f"publish {service.name}"] if service.publishes else []
         names += [f"inbox {remote.name}" for remote in catalog.inbox_streams]
     names += [CHAIN] if settings.hash_chain else []
-    return [*names, AGENDA]
+    return [*names, *map(share_name, range(SHARES))]

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import accumulate, groupby
 from typing import NamedTuple
 
+from actorium.sagas.agenda.agenda_checkpoint import AGENDA
 from actorium.store.chain import CHAIN
 from actorium.store.codec import decode_metadata
 from actorium.store.errors import ConfigurationError
@@ -120,6 +121,9 @@ async def copy_tables(source: EventStore, target: EventStore) -> None:
     """Copy what the runtime keeps beside the log, once all events are copied."""
     rows = await source.query("SELECT name, position FROM checkpoints ORDER BY name", ())
     positions = {name: position for name, position in rows if not name.startswith(_REBUILT)}
+    if any(name.startswith(f"{AGENDA} ") for name in positions):
+        # The tables follow from the log, and the shares have passed different parts of it: the copy makes its own.
+        positions = {name: position for name, position in positions.items() if not name.startswith(AGENDA)}
     if not positions:
         return
     holder = next(iter(positions))  # the rows belong to no checkpoint in particular

@@ -29,6 +29,7 @@ from actorium.store.tables.own_rows import (
     ReadSagas,
     ReadSubmissions,
     RemoveAll,
+    RemoveShare,
     Row,
     SagaChange,
     SagaCount,
@@ -39,9 +40,10 @@ from actorium.store.tables.own_rows import (
     TableChange,
     TableRead,
 )
+from actorium.store.tables.shares import share_of
 
 _PUT_AGENDA = """
-INSERT INTO agenda SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+INSERT INTO agenda SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::smallint[])
 ON CONFLICT (owner, id, key, what) DO UPDATE SET due_us = excluded.due_us"""
 _REMOVE_AGENDA = """
 DELETE FROM agenda USING unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS gone (owner, id, key, what)
@@ -73,6 +75,7 @@ _DUE = """
 SELECT owner, id, key, what, due_us FROM agenda
 WHERE due_us <= $1 AND (due_us, owner, id, key, what) > ($2, $3, $4, $5, $6)
 ORDER BY due_us, owner, id, key, what LIMIT $7"""
+_DUE_OF_SHARE = _DUE.replace("ORDER BY", "AND share = $8 ORDER BY")
 _BEFORE_ALL = AgendaRow("", "", "", "", -1)
 _SAGAS = """
 SELECT type, id, coalesce(status, ''), coalesce(step, ''), coalesce(reason, ''), coalesce(started_us, 0), updated_us
@@ -104,6 +107,7 @@ class _Changes:
 
     def __init__(self) -> None:
         self.cleared: dict[str, None] = {}
+        self.shares_cleared: dict[int, None] = {}
         self.agenda: dict[tuple[str, str, str, str], int | None] = {}
         self.sagas: dict[tuple[str, str], SagaChange] = {}
         self.submissions: dict[str, SubmissionRow] = {}
@@ -141,6 +145,9 @@ class _Changes:
                 self.states[name] = None
             case RemoveAll(table):
                 self._clear(table)
+            case RemoveShare(share):
+                self.shares_cleared[share] = None
+                self.agenda = {key: due for key, due in self.agenda.items() if share_of(*key[:2]) != share}
             case _:
                 raise TypeError(f"{change!r} is not a change to the runtime's own tables")
 
@@ -180,8 +187,10 @@ async def write_changes(connection: Connection, changes: Iterable[TableChange]) 
 def _statements(wanted: _Changes) -> Iterable[tuple[str, tuple[Any, ...]]]:
     for table in wanted.cleared:
         yield f"DELETE FROM {table}", ()
+    for share in wanted.shares_cleared:
+        yield "DELETE FROM agenda WHERE share = $1", (share,)
     gone = [key for key, due_us in wanted.agenda.items() if due_us is None]
-    put = [(*key, due_us) for key, due_us in wanted.agenda.items() if due_us is not None]
+    put = [(*key, due_us, share_of(*key[:2])) for key, due_us in wanted.agenda.items() if due_us is not None]
     kinds: list[tuple[str, list[tuple[Any, ...]]]] = [
         (_REMOVE_AGENDA, list(gone)),
         (_PUT_AGENDA, list(put)),
@@ -206,7 +215,10 @@ async def read_rows(connection: Connection, read: TableRead[Row]) -> list[Row]:
 async def _due(connection: Connection, read: ReadDue) -> list[AgendaRow]:
     after = read.after or _BEFORE_ALL
     last = (after.due_us, after.owner, after.id, after.key, after.what)
-    return [AgendaRow(*row) for row in await connection.fetch(_DUE, read.until_us, *last, read.limit)]
+    values = (read.until_us, *last, read.limit)
+    if read.share is None:
+        return [AgendaRow(*row) for row in await connection.fetch(_DUE, *values)]
+    return [AgendaRow(*row) for row in await connection.fetch(_DUE_OF_SHARE, *values, read.share)]
 
 
 async def _sagas(connection: Connection, read: ReadSagas) -> list[SagaRow]:

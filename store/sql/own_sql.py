@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
 
@@ -29,6 +29,7 @@ from actorium.store.tables.own_rows import (
     ReadSagas,
     ReadSubmissions,
     RemoveAll,
+    RemoveShare,
     Row,
     SagaChange,
     SagaCount,
@@ -39,6 +40,7 @@ from actorium.store.tables.own_rows import (
     TableChange,
     TableRead,
 )
+from actorium.store.tables.shares import share_of
 
 OWN_TABLES = frozenset({"agenda", "sagas", "submissions", "projection_states"})
 
@@ -77,7 +79,9 @@ _DUE = (
     "SELECT owner, id, key, what, due_us FROM agenda WHERE due_us <= ? "
     "AND (due_us, owner, id, key, what) > (?, ?, ?, ?, ?) ORDER BY due_us, owner, id, key, what LIMIT ?"
 )
+_REMOVE_SHARE = "DELETE FROM agenda WHERE share_of(owner, id) = ?"
 _BEFORE_ALL = AgendaRow("", "", "", "", -1)
+_NO_LIMIT = -1
 _SAGAS = (
     "SELECT type, id, coalesce(status, ''), coalesce(step, ''), coalesce(reason, ''), coalesce(started_us, 0), "
     "updated_us FROM sagas WHERE {conditions} ORDER BY type, id LIMIT ?"
@@ -122,12 +126,16 @@ _Condition = tuple[str, tuple[Any, ...]]  # SQL, and the values for its placehol
 def write_changes(db: sqlite3.Connection, changes: Iterable[TableChange]) -> None:
     """Make changes in order, with consecutive ones of one kind as one call."""
     for sql, run in groupby(map(_statement_of, changes), key=itemgetter(0)):
+        if sql == _REMOVE_SHARE:
+            db.create_function("share_of", 2, share_of, deterministic=True)
         db.executemany(sql, [parameters for _, parameters in run])
 
 
 def _statement_of(change: TableChange) -> Statement:
     if isinstance(change, RemoveAll):
         return f"DELETE FROM {change.table}", ()
+    if isinstance(change, RemoveShare):
+        return _REMOVE_SHARE, (change.share,)
     if isinstance(change, SubmissionEnd):
         return _END_SUBMISSION, (change.status, change.reason, change.ended_us, change.id)
     if isinstance(change, SubmissionDue):
@@ -144,7 +152,11 @@ def read_rows(db: sqlite3.Connection, read: TableRead[Row]) -> list[Row]:
 def _due(db: sqlite3.Connection, read: ReadDue) -> list[AgendaRow]:
     after = read.after or _BEFORE_ALL
     last = (after.due_us, after.owner, after.id, after.key, after.what)
-    return [AgendaRow(*row) for row in db.execute(_DUE, (read.until_us, *last, read.limit))]
+    if read.share is None:
+        return [AgendaRow(*row) for row in db.execute(_DUE, (read.until_us, *last, read.limit))]
+    # Only nodes have shares, and none share a log in SQLite: a model of such a log reads them without an index.
+    rows = db.execute(_DUE, (read.until_us, *last, _NO_LIMIT))
+    return [AgendaRow(*row) for row in islice((row for row in rows if share_of(*row[:2]) == read.share), read.limit)]
 
 
 def _sagas(db: sqlite3.Connection, read: ReadSagas) -> list[SagaRow]:

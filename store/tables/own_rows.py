@@ -120,6 +120,12 @@ class RemoveAll(TableChange, frozen=True, gc=False):
     table: Literal["agenda", "sagas", "submissions"]
 
 
+class RemoveShare(TableChange, frozen=True, gc=False):
+    """Remove the agenda's rows of one share: those whose `share_of(owner, id)` it is."""
+
+    share: int
+
+
 class TableRead(msgspec.Struct, Generic[Row], frozen=True, gc=False, tag=True, tag_field="read"):
     """A request for rows of one of the runtime's own tables; the subclasses below are the complete set."""
 
@@ -127,12 +133,13 @@ class TableRead(msgspec.Struct, Generic[Row], frozen=True, gc=False, tag=True, t
 class ReadDue(TableRead[AgendaRow], frozen=True, gc=False):
     """Agenda rows due at `until_us` or before, at most `limit`, ordered by `due_us` and then by key.
 
-    With `after`, only those that follow that row in this order.
+    With `after`, only those that follow that row in this order. share: only those of one share.
     """
 
     until_us: int
     limit: int
     after: AgendaRow | None = None
+    share: int | None = None
 
 
 class ReadSagas(TableRead[SagaRow], frozen=True, gc=False):

@@ -74,7 +74,7 @@ async def test_the_list_is_the_same_after_a_failed_save_and_after_a_reset() -> N
         await settled()  # the agenda knows of it
         store.next_fault = lambda: "after"
         with pytest.raises(Exception, match="after it had written"):
-            await runtime._saga_engine._current.agenda.save()
+            await runtime._saga_engine._agenda._whole.agenda.save()
         store.next_fault = lambda: "none"
         again = {one.command_id: one async for one in runtime.submissions.list()}
         assert list(again) == ["cancelled", "done", "failed", "more", "waiting"]

@@ -21,6 +21,7 @@ from actorium.store.tables.own_rows import (
     ReadSagas,
     ReadSubmissions,
     RemoveAll,
+    RemoveShare,
     SagaChange,
     SagaRow,
     SubmissionDue,
@@ -28,6 +29,7 @@ from actorium.store.tables.own_rows import (
     SubmissionRow,
     TableChange,
 )
+from actorium.store.tables.shares import SHARES, share_of
 from actorium.testing.contract_words import (
     ALICE,
     append,
@@ -173,6 +175,22 @@ class TablesContract:
         expect(await store.read_rows(ReadDue(_EVER, 10)), [_agenda_row("a", 6, "deadline"), _agenda_row("a", 8)])
         await _save(store, RemoveAll("agenda"))
         expect(await store.read_rows(ReadDue(_EVER, 10)), [])
+
+    @opened
+    async def test_a_share_of_the_agenda_is_read_and_removed_alone(self, store: EventStore) -> None:
+        rows = [_agenda_row(f"transfer-{n}", n % 3) for n in range(40)]
+        in_order = sorted(rows, key=lambda row: (row.due_us, row.id))
+        await _save(store, *rows)
+        shares = {share: [row for row in in_order if share_of(row.owner, row.id) == share] for share in range(SHARES)}
+        for share, wanted in shares.items():
+            expect(await store.read_rows(ReadDue(_EVER, 50, share=share)), wanted)
+        several = max(shares, key=lambda share: len(shares[share]))
+        first, second, *others = shares[several]
+        expect(await store.read_rows(ReadDue(_EVER, 1, after=first, share=several)), [second])
+        await _save(store, _agenda_row(first.id, 9), RemoveShare(several), second)
+        expect(await store.read_rows(ReadDue(_EVER, 50, share=several)), [second])
+        left = [row for row in in_order if row not in (first, *others)]
+        expect(await store.read_rows(ReadDue(_EVER, 50)), left)
 
     # Sagas
 

@@ -12,7 +12,6 @@ from actorium.errors import StoreUnavailable
 from actorium.store.event_store import PAGE_BYTES
 from actorium.store.events import EncodedRecord
 from actorium.store.tables.own_rows import ReadDue
-from actorium.types import DeadLetter
 
 
 class Reads(PassedThrough):
@@ -29,14 +28,14 @@ class Reads(PassedThrough):
 
 
 class Unread(PassedThrough):
-    """Dead letters cannot be read while it is broken."""
+    """Checkpoints cannot be read while it is broken."""
 
     is_broken = False
 
-    async def dead_letters(self, processor: str | None) -> list[DeadLetter]:
+    async def load_checkpoint(self, name: str) -> int:
         if self.is_broken:
             raise StoreUnavailable("the disk does not answer")
-        return await self.inner.dead_letters(processor)
+        return await self.inner.load_checkpoint(name)
 
 
 class Patience(Saga):
@@ -71,7 +70,7 @@ async def test_ended_intents_leave_no_rows() -> None:
 async def test_ended_intents_leave_no_rows_if_the_agenda_reloaded_during_the_write() -> None:
     store = GatedStore()
     async with runtime_of(Patience, store=store) as runtime:
-        agenda = runtime._running_sagas()._current.agenda
+        agenda = runtime._running_sagas()._agenda._whole.agenda
         await runtime.send(Tell("news", "p1"))
         await asyncio.sleep(0.1)
         runtime.processors[agenda].pause()
@@ -94,7 +93,7 @@ async def test_ended_intents_leave_no_rows_if_the_agenda_reloaded_during_the_wri
 async def test_open_intents_keep_their_rows_if_the_agenda_could_not_reload() -> None:
     store = Unread()
     async with runtime_of(Patience, store=store) as runtime:
-        agenda = runtime._running_sagas()._current.agenda
+        agenda = runtime._running_sagas()._agenda._whole.agenda
         await runtime.send(Tell("news", "p1"))
         await asyncio.sleep(0.1)
         store.is_broken = True

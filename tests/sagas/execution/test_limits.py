@@ -35,8 +35,8 @@ async def most_in_memory(runtime: Runtime, for_s: int) -> tuple[int, int]:
     processes = runtime._saga_engine  # type: ignore[attr-defined]
     intents = commands = 0
     for _ in range(for_s * 10):
-        intents = max(intents, len(processes._current.runners.steps))
-        commands = max(commands, len(processes._current.runners.submissions))
+        intents = max(intents, len(processes._agenda._whole.runners.steps))
+        commands = max(commands, len(processes._agenda._whole.runners.submissions))
         await asyncio.sleep(0.1)
     return intents, commands
 

@@ -15,17 +15,17 @@ from actorium.actors.pending import PendingAppend
 from actorium.runtime.commands.derived_ids import DerivedId
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery
-from actorium.sagas.execution import agenda
-from actorium.sagas.execution.agenda import Agenda
+from actorium.sagas.agenda import agenda
+from actorium.sagas.agenda.agenda import Agenda
 from actorium.sagas.execution.command_runner import CommandRunner, Report
 from actorium.sagas.execution.intent_runner import IntentRunner
-from actorium.sagas.execution.saga_engine import SagaEngine
 from actorium.sagas.execution.step_runner import StepRunner
 from actorium.sagas.execution.submission_runner import SubmissionRunner
 from actorium.sagas.model.definition import SagaDefinition
 from actorium.sagas.model.events import SagaUndone, StepIssued
 from actorium.sagas.model.intents import Intent, IntentKey, issued_intent
 from actorium.sagas.model.plan import StepPlan
+from actorium.sagas.saga_engine import SagaEngine
 from actorium.store.errors import ActoriumError
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.names import event_id

@@ -6,8 +6,11 @@ import pytest
 from support.postgres import run_sql, schema_of
 
 from actorium.store.errors import StoreInUse, StoreUnavailable, UnsupportedSchema
+from actorium.store.event_store import SaveCheckpoint
 from actorium.store.postgresql import PostgreSQLStore
 from actorium.store.postgresql.schema import MIGRATIONS, OWN_TABLES
+from actorium.store.tables.own_rows import AgendaRow, ReadDue
+from actorium.store.tables.shares import SHARES, share_of
 from actorium.store.urls import open_store
 
 OBJECTS = (
@@ -44,7 +47,7 @@ async def test_a_newer_schema_is_refused_and_unchanged(url: str) -> None:
     await store.close()
     await run_sql(url, f'UPDATE "{schema_of(url)}".log SET schema_version = 99')
     for read_only in (False, True):
-        with pytest.raises(UnsupportedSchema, match="has version 99, and this Actorium reads versions up to 2: it was"):
+        with pytest.raises(UnsupportedSchema, match="has version 99, and this Actorium reads versions up to 3: it was"):
             await store.open(read_only=read_only)
     assert await run_sql(url, f'SELECT schema_version FROM "{schema_of(url)}".log') == [(99,)]
 
@@ -56,3 +59,20 @@ async def test_a_read_only_opening_makes_nothing(url: str) -> None:
     with pytest.raises(StoreUnavailable, match="holds no log: start the application that writes it first"):
         await store.open(read_only=True)
     assert await run_sql(url, "SELECT 1 FROM pg_namespace WHERE nspname = $1", schema_of(url)) == []
+
+
+@pytest.mark.asyncio
+async def test_rows_of_the_agenda_get_their_shares(url: str) -> None:
+    rows = [AgendaRow("Tränsfer", f"{n}", "debit", "run", n) for n in range(40)]
+    store = open_store(url)
+    await store.open()
+    await store.save([SaveCheckpoint("p", 1, changes=rows)])
+    await store.close()
+    schema = schema_of(url)
+    await run_sql(url, f'ALTER TABLE "{schema}".agenda DROP COLUMN share')  # as version 2 left it
+    await run_sql(url, f'UPDATE "{schema}".log SET schema_version = 2')
+    await store.open()
+    for share in range(SHARES):
+        found = await store.read_rows(ReadDue(99, 99, share=share))
+        assert found == [row for row in rows if share_of(row.owner, row.id) == share]
+    await store.close()

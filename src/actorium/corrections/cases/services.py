@@ -8,7 +8,7 @@ from typing import NamedTuple
 from actorium.corrections.cases.keeper import CaseKeeper
 from actorium.runtime.engine import Engine
 from actorium.runtime.read_side import ReadSide
-from actorium.sagas.execution.saga_engine import SagaEngine
+from actorium.sagas.saga_engine import SagaEngine
 
 
 class CaseServices(NamedTuple):

@@ -22,7 +22,7 @@ class DueQueue:
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._due_us: dict[Row, int] = {}
         self._heap: list[tuple[int, Row]] = []
 
@@ -34,7 +34,7 @@ class DueQueue:
 
     def add(self, row: Row, due_us: int) -> bool:
         """Add a row, or change its time; return False if there is no room."""
-        if row not in self._due_us and len(self._due_us) >= self._limit:
+        if row not in self._due_us and len(self._due_us) >= self.limit:
             return False
         self._due_us[row] = due_us
         heappush(self._heap, (due_us, row))

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from actorium.runtime.processors.checkpoint import Checkpoint
-from actorium.sagas.execution.saga_table import Changes, SagaTable, saga_changes
-from actorium.sagas.execution.submission_table import SubmissionChanges, SubmissionTable, submission_changes
-from actorium.store.event_store import SaveCheckpoint
+from actorium.sagas.agenda.saga_table import Changes, SagaTable, saga_changes
+from actorium.sagas.agenda.submission_table import SubmissionChanges, SubmissionTable, submission_changes
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.tables.own_rows import RemoveAll, TableChange
-
-
-class AgendaCheckpoint(Checkpoint):
-    """A checkpoint whose saved position lags behind the one in memory."""
-
-    saved_position = -1
-
-    async def save_behind(self, position: int, changes: Sequence[TableChange]) -> None:
-        """Save a position that is already passed, with the changes up to it."""
-        await self.writer(SaveCheckpoint(self.name, position, changes=changes))
-        self.saved_position = position
 
 
 class TableChanges(NamedTuple):

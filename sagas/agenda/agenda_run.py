@@ -1,20 +1,22 @@
-"""`AgendaRun`: the agenda with everything that it drives. `AgendaFollower`: runs one on the node that owns it."""
+"""`AgendaRun`: the agenda with everything that it drives. `AgendaFollower`: runs a share of it on
+the node that owns it."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 
 import anyio
-import msgspec
 
 from actorium.runtime.environment import RuntimeEnvironment
-from actorium.runtime.errors import QueryTimeout
+from actorium.runtime.processors.event_reader import EventReader
 from actorium.runtime.processors.processor import Processor
 from actorium.runtime.read_side import ReadSide
 from actorium.runtime.settings import Settings
-from actorium.sagas.execution.agenda import Agenda
-from actorium.sagas.execution.agenda_tables import AgendaCheckpoint, AgendaTables
+from actorium.sagas.agenda.agenda import Agenda
+from actorium.sagas.agenda.agenda_checkpoint import AgendaCheckpoint, share_name
+from actorium.sagas.agenda.agenda_tables import AgendaTables
+from actorium.sagas.agenda.due_queue import DueQueue
+from actorium.sagas.agenda.unpassed_reader import UnpassedReader
 from actorium.sagas.execution.end_waiters import EndWaiters
 from actorium.sagas.execution.intent_runner import IntentRunner, IntentRunners
 from actorium.sagas.execution.notices import SagaNotices
@@ -22,18 +24,15 @@ from actorium.sagas.execution.services import Services
 from actorium.sagas.execution.step_runner import StepRunner
 from actorium.sagas.execution.submission_runner import SubmissionRunner
 from actorium.sagas.model.definition import SagaDefinition
-from actorium.store.event_store import EventStore
-
-AGENDA = "sagas agenda 2"
-"""The name under which the agenda's progress is saved."""
-
-
-_LOOK_AGAIN_S = 0.1
-_SAVED_FOR_OTHERS_S = 1.0
+from actorium.store.shared import ClusterStore
 
 
 class AgendaRun:
-    """One run of the agenda, from the saved state to the end of the runtime, or until another node takes it over."""
+    """One run of the agenda, from the saved state to the end of the runtime, or until another node takes it over.
+
+    share: the share of the sagas that it carries out; None for all.
+    reader: reads the events of the share.
+    """
 
     def __init__(
         self,
@@ -42,16 +41,19 @@ class AgendaRun:
         reads: ReadSide,
         environment: RuntimeEnvironment,
         end_waiters: EndWaiters,
+        share: int | None = None,
+        reader: EventReader | None = None,
     ) -> None:
         settings, instruments = environment.settings, environment.instruments
-        if reads.is_on_nodes:  # other nodes read what is saved here, and cannot ask for it
-            settings = msgspec.structs.replace(settings, poll_s=min(settings.poll_s, _SAVED_FOR_OTHERS_S))
         self.runners = _runners(services, definitions, settings)
-        checkpoint = AgendaCheckpoint(AGENDA, services.store, reads.saving(AGENDA))
+        self._settings = settings
+        self._due = DueQueue(settings.max_waiting_intents)
+        checkpoint = AgendaCheckpoint(services.store, reads.saving, share)
         self.agenda = Agenda(
             checkpoint,
             services,
             self.runners,
+            self._due,
             AgendaTables(),
             end_waiters,
             SagaNotices(definitions, instruments),
@@ -59,13 +61,16 @@ class AgendaRun:
             head=lambda: reads.log_reader.log_tail.position,
             settings=settings,
         )
+        if reader is None:
+            is_for_nodes = isinstance(services.store, ClusterStore)
+            reader = UnpassedReader(reads.patient_reader, checkpoint) if is_for_nodes else reads.patient_reader
         self.processor = Processor(
             self.agenda,
             self.agenda,
             checkpoint,
-            reads.patient_reader,
+            reader,
             environment,
-            plain_name="agenda",
+            plain_name="agenda" if share is None else f"agenda share {share}",
         )
 
     async def carry_out(self) -> None:
@@ -77,45 +82,37 @@ class AgendaRun:
             with anyio.CancelScope(shield=True):
                 await self.runners.close()
 
+    def limit(self, parts: int) -> None:
+        """Keep to an equal part of the limits, because so many runs share them."""
+        running, waiting = self._settings.max_running_intents, self._settings.max_waiting_intents
+        self._due.limit = max(1, waiting // parts)
+        self.runners.limit(max_running=max(1, running // parts), max_waiting=max(1, waiting // parts))
+
 
 class AgendaFollower:
-    """The agenda as a follower that runs on one node at a time.
+    """A share of the agenda as a follower that runs on one node at a time.
 
-    begin: makes a run and shows its processor. end: hides the processor of a run that has ended.
+    begin: makes a run of a share and shows its processor. end: hides the processor of a run that has ended.
     """
 
-    name = AGENDA
-
-    def __init__(self, begin: Callable[[], AgendaRun], end: Callable[[AgendaRun], None]) -> None:
+    def __init__(self, share: int, begin: Callable[[int], AgendaRun], end: Callable[[int, AgendaRun], None]) -> None:
+        self.name = share_name(share)
+        self._share = share
         self._begin = begin
         self._end = end
 
     async def run(self) -> None:
         """Follow the log and carry out intents until cancelled."""
-        current = self._begin()
+        current = self._begin(self._share)
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(current.processor.run)
                 await current.carry_out()
         finally:
-            self._end(current)
+            self._end(self._share, current)
 
     async def mirror(self) -> None:
-        """Wait until cancelled: nothing here shows the progress of another node's agenda."""
-        await asyncio.get_running_loop().create_future()
-
-
-async def written_elsewhere(store: EventStore, position: int, timeout_s: float) -> None:
-    """Wait until another node's agenda has written its tables up to a position; raise QueryTimeout."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            while await store.load_checkpoint(AGENDA) < position:  # noqa: ASYNC110  # another process writes
-                await asyncio.sleep(_LOOK_AGAIN_S)
-    except TimeoutError:
-        raise QueryTimeout(
-            f"the list of sagas did not reach position {position} within {timeout_s:g} s: no node carries them out, or "
-            "it is behind; ask again"
-        ) from None
+        """Do nothing: nothing here shows the progress of another node's share."""
 
 
 def _runners(services: Services, definitions: Mapping[str, SagaDefinition], settings: Settings) -> IntentRunners:

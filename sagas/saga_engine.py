@@ -29,14 +29,14 @@ from actorium.runtime.processors.start_position import StartPosition
 from actorium.runtime.read_side import ReadSide
 from actorium.runtime.services.link import ServiceLink
 from actorium.runtime.settings import Settings
+from actorium.sagas.agenda.agenda import Agenda
+from actorium.sagas.agenda.agenda_runs import AgendaRuns
+from actorium.sagas.agenda.submission_table import listed
 from actorium.sagas.errors import SagaTimeout
-from actorium.sagas.execution.agenda import Agenda
-from actorium.sagas.execution.agenda_run import AgendaFollower, AgendaRun, written_elsewhere
 from actorium.sagas.execution.end_waiters import EndWaiters
 from actorium.sagas.execution.missing_classes import refuse_lost_sagas
 from actorium.sagas.execution.router import Router
 from actorium.sagas.execution.services import Send, Services, commands_by_name
-from actorium.sagas.execution.submission_table import listed
 from actorium.sagas.model.messages import Repair
 from actorium.sagas.model.progress import metadata_of
 from actorium.sagas.model.recording import issued_command
@@ -113,32 +113,12 @@ class SagaEngine(Component):
         )
         self._definitions = {saga.__definition__.saga_type: saga.__definition__ for saga in streams}
         self._end_waiters = EndWaiters()
-        self._current = self._made()
-        self._is_carried_out_here = not reads.is_on_nodes
-        self._tasks: anyio.abc.TaskGroup | None = None
-        self._is_following = False
+        self._agenda = AgendaRuns(self._services, self._definitions, reads, environment, self._end_waiters)
         self._starts: dict[type[Saga], FirstStart] = {}
         self._routers = {saga: self._router(saga, settings) for saga in streams}
         for saga, router in self._routers.items():
             if reads.place(router, start=self._starts[saga]):
                 reads.add(saga, router)
-        reads.place_follower(AgendaFollower(self._begin_here, self._end_here))
-
-    def _made(self) -> AgendaRun:
-        return AgendaRun(self._services, self._definitions, self._reads, self._environment, self._end_waiters)
-
-    def _begin_here(self) -> AgendaRun:
-        """Make a new run of the agenda, which this node has taken over."""
-        self._current = current = self._made()
-        self._reads.add(current.agenda, current.processor)
-        self._reads.log_reader.log_tail.follow(current.processor)
-        self._is_carried_out_here = True
-        return current
-
-    def _end_here(self, ended: AgendaRun) -> None:
-        self._is_carried_out_here = False
-        self._reads.remove(ended.agenda)
-        self._reads.log_reader.log_tail.unfollow(ended.processor)
 
     def _router(self, saga: type[Saga], settings: Settings) -> Processor:
         definition = saga.__definition__
@@ -164,7 +144,7 @@ class SagaEngine(Component):
     async def run(self) -> None:
         """Carry out due intents until cancelled."""
         try:
-            await self._current.carry_out()
+            await self._agenda.carry_out()
         finally:
             self._end_waiters.close(RuntimeClosed("the runtime is stopping; the saga continues after the next start"))
 
@@ -175,15 +155,15 @@ class SagaEngine(Component):
 
         Raises ConfigurationError, before it changes anything, if sagas lack their class or are at a missing step.
         """
-        self._tasks = tasks
+        self._agenda.open(tasks)
         if self._reads.is_on_nodes:
             definitions = (saga.__definition__ for saga in self._streams)
             await refuse_lost_sagas(self._store, definitions, self._unreadable_types)
             return
         if not self._streams and not await self._has_history():
             return  # no sagas or submitted commands: the first submission starts the agenda
-        await self._follow()
-        await self._current.agenda.save()
+        await self._agenda.follow()
+        await self._agenda.save()
         await refuse_lost_sagas(self._store, (saga.__definition__ for saga in self._streams), self._unreadable_types)
         for start in self._starts.values():
             await start.save()
@@ -196,23 +176,11 @@ class SagaEngine(Component):
         names = {event_type_of(event_class) for event_class in Agenda.event_classes}
         return any(stored.type in names for stored in await self._store.event_types())
 
-    async def _follow(self) -> None:
-        """Let the agenda follow the log, and wait until it has read all recorded events."""
-        if self._reads.is_on_nodes:
-            return
-        current = self._current
-        if not self._is_following and self._tasks is not None:
-            self._is_following = True
-            self._reads.add(current.agenda, current.processor)
-            self._reads.log_reader.log_tail.follow(current.processor)
-            self._tasks.start_soon(current.processor.run)
-        await current.agenda.started.wait()
-
     # --- submitted commands ---------------------------------------------------------------------------------------
 
     async def submit(self, wanted: Envelope, due_us: int) -> Ack:
         """Record a checked command; it is sent when it is due."""
-        await self._follow()
+        await self._agenda.follow()
         command = wanted.command
         assert command is not None, "an envelope to submit holds a command"
         issued = issued_command(command)
@@ -293,7 +261,7 @@ class SagaEngine(Component):
                         position = self._reads.log_reader.log_tail.position
                         if await self._has_ended(kind, id):
                             break
-                        if self._is_carried_out_here:
+                        if self._agenda.is_here(kind.type, id):
                             await end
                         else:  # another node's agenda sees the end first
                             await self._reads.log_reader.log_tail.beyond(position, self._poll_s)
@@ -390,10 +358,5 @@ class SagaEngine(Component):
 
     async def _written(self) -> None:
         """Wait until the list includes everything committed so far."""
-        await self._follow()
-        position = self._reads.log_reader.log_tail.position
-        if self._is_carried_out_here:
-            await self._current.processor.checkpoint.reached(position)
-            await self._current.agenda.save()
-            return
-        await written_elsewhere(self._store, position, self._timeout_s)
+        await self._agenda.follow()
+        await self._agenda.written(self._reads.log_reader.log_tail.position, self._timeout_s)

@@ -22,8 +22,9 @@ from actorium.runtime.instrument import Instruments
 from actorium.runtime.log.log_reader import Delivered, Unread
 from actorium.runtime.settings import Settings
 from actorium.runtime.waits import end, ended
-from actorium.sagas.execution.agenda_tables import AgendaCheckpoint, AgendaTables
-from actorium.sagas.execution.due_queue import ALARM, DEADLINE, RUN, DueQueue, Row, row_of
+from actorium.sagas.agenda.agenda_checkpoint import AgendaCheckpoint
+from actorium.sagas.agenda.agenda_tables import AgendaTables
+from actorium.sagas.agenda.due_queue import ALARM, DEADLINE, RUN, DueQueue, Row, row_of
 from actorium.sagas.execution.end_waiters import EndWaiters
 from actorium.sagas.execution.intent_runner import IntentRunners
 from actorium.sagas.execution.notices import SagaNotices, observe_steps
@@ -53,11 +54,9 @@ from actorium.store.event_store import DeadLetter
 from actorium.store.events import Event, RecordedEvent
 from actorium.store.log import logger
 from actorium.store.raised import error_text, let_through
-from actorium.store.tables.own_rows import AgendaRemoval, AgendaRow, ReadDue, RemoveAll
+from actorium.store.tables.own_rows import AgendaRemoval, AgendaRow, ReadDue
 
 log = logger("actorium.sagas")
-
-_CLEAR = (RemoveAll("agenda"), *AgendaTables.clearing)
 
 _LOOK_EVERY_US = 5_000_000  # how often the table is read, unless the clock is read less often
 _LOOKS_AHEAD = 4  # rows due within this many looks are held in memory, so that none is late
@@ -82,6 +81,7 @@ class Agenda:
         checkpoint: AgendaCheckpoint,
         services: Services,
         runners: IntentRunners,
+        due: DueQueue,
         tables: AgendaTables,
         end_waiters: EndWaiters,
         notices: SagaNotices,
@@ -118,7 +118,7 @@ class Agenda:
         self._changes: dict[Row, int | None] = {}  # rows to write, with their time; None: remove
         self._stale: set[Row] = set()  # rows to write that replace one that the table may still have
         self._live: dict[IntentKey, _Live] = {}
-        self._due = DueQueue(settings.max_waiting_intents)
+        self._due = due
         self._left_out = False  # some rows due soon had no room in memory; they are in the table
         self._position = 0
         self._looked_us = 0
@@ -142,7 +142,7 @@ class Agenda:
             self._forget()
             await self._checkpoint.load()
             if self._checkpoint.position == 0:
-                await self._checkpoint.save(0, changes=_CLEAR)
+                await self._checkpoint.begin()
             self._checkpoint.saved_position = self._checkpoint.position
             self._position = self._checkpoint.position
             self._replay_to = self._head()
@@ -160,8 +160,8 @@ class Agenda:
         async with self._saving:
             self._replay_to = self._head()
             self._forget()
-            await self._checkpoint.save(0, changes=_CLEAR)
-            self._checkpoint.saved_position = self._position = 0
+            await self._checkpoint.clear()
+            self._position = 0
 
     def _forget(self) -> None:
         """Go back to the saved state, including its position, so that no position is saved without its rows."""
@@ -379,7 +379,7 @@ class Agenda:
         last: AgendaRow | None = None
         self._left_out = False
         while True:
-            found = await self._store.read_rows(ReadDue(until_us, _ROWS_PER_READ, last))
+            found = await self._store.read_rows(ReadDue(until_us, _ROWS_PER_READ, last, self._checkpoint.share))
             for last in found:
                 owner, id, key, what, due_us = astuple(last)
                 row = (owner, id, key, what)

@@ -1,0 +1,1 @@
+"""What is due, and when: the agenda of sagas and submitted commands, whole or in shares, and its tables."""
