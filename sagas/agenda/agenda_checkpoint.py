@@ -48,7 +48,7 @@ class AgendaCheckpoint(Checkpoint):
 
     async def load(self) -> int:
         """Read and return the position up to which nothing is missing in the tables; raise CorruptRow."""
-        saved = await self.load_number()  # nothing is ever parked
+        saved = await (super().load() if self.share is None else self.load_number())
         if self.share is not None:
             position = max(saved, await self._store.load_checkpoint(AGENDA))
         elif isinstance(self._store, ClusterStore):
@@ -56,7 +56,7 @@ class AgendaCheckpoint(Checkpoint):
             self.passed = [max(saved, one) for one in shares] if any(shares) else []
             position = min(self.passed, default=saved)
         else:
-            position = saved
+            return saved
         if position:
             await self.require_within(max([position, *self.passed]))
         self.move_in_memory(position)

@@ -36,14 +36,14 @@ def test_shards_are_dealt_evenly_among_the_most_nodes() -> None:
 
 @given(NAMES, st.integers(0, 11))
 @settings(max_examples=60, deadline=None)
-def test_a_node_that_leaves_moves_few_shards_but_its_own(names: tuple[str, ...], which: int) -> None:
+def test_a_node_that_leaves_moves_less_than_half_of_the_other_shards(names: tuple[str, ...], which: int) -> None:
     if len(names) == 1:
         return
     gone = names[which % len(names)]
     left = tuple(name for name in names if name != gone)
     before, after = dealt(names), dealt(left)
     moved = sum(names[before[n]] != left[after[n]] for n in range(SHARDS) if names[before[n]] != gone)
-    assert moved <= SHARDS // 3
+    assert moved < SHARDS // 2
 
 
 @given(NAMES, st.text(min_size=1, max_size=8))

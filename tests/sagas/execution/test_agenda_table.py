@@ -12,6 +12,7 @@ from actorium.errors import StoreUnavailable
 from actorium.store.event_store import PAGE_BYTES
 from actorium.store.events import EncodedRecord
 from actorium.store.tables.own_rows import ReadDue
+from actorium.types import DeadLetter
 
 
 class Reads(PassedThrough):
@@ -28,14 +29,14 @@ class Reads(PassedThrough):
 
 
 class Unread(PassedThrough):
-    """Checkpoints cannot be read while it is broken."""
+    """Dead letters cannot be read while it is broken."""
 
     is_broken = False
 
-    async def load_checkpoint(self, name: str) -> int:
+    async def dead_letters(self, processor: str | None) -> list[DeadLetter]:
         if self.is_broken:
             raise StoreUnavailable("the disk does not answer")
-        return await self.inner.load_checkpoint(name)
+        return await self.inner.dead_letters(processor)
 
 
 class Patience(Saga):

@@ -14,9 +14,12 @@ from actorium.runtime.cluster.remote import RemoteCommand, RemoteCommands
 from actorium.runtime.cluster.routed_dispatcher import RoutedDispatcher
 from actorium.runtime.cluster.serving import Serving, _Attempts
 from actorium.runtime.cluster.shards import shard_of
+from actorium.runtime.log.log_reader import Slice
 from actorium.runtime.messages.frames import AskMessage, Reply
+from actorium.sagas.agenda.share_feeds import ShareFeed
 from actorium.simulation.world.cluster_store import SimulatedClusterStore
 from actorium.store.event_store import SaveCheckpoint, SaveFailure
+from actorium.store.events import Event
 from actorium.store.shared import Placement
 from actorium.testing.models.cluster_model import ClusterModel
 
@@ -177,3 +180,14 @@ def an_attempt_of_an_old_placement_is_carried_out(patch: pytest.MonkeyPatch) -> 
 def a_command_that_waits_is_delivered_after_the_hand_over(patch: pytest.MonkeyPatch) -> None:
     """A command that waits for room moves on when its shard is handed over; here it is delivered where it waits."""
     patch.setattr(RoutedDispatcher, "_require_served", lambda dispatcher, envelope: None)
+
+
+@mutant(transfers)
+def a_share_begins_where_its_new_owner_has_read_the_log(patch: pytest.MonkeyPatch) -> None:
+    """A share goes on after what its former owner has saved; here its new owner leaves out what it read before."""
+    after = ShareFeed.after
+
+    async def later(feed: ShareFeed, position: int, classes: Collection[type[Event]] | None = None) -> Slice:
+        return await after(feed, max(position, feed._given), classes)
+
+    patch.setattr(ShareFeed, "after", later)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.live.output import print_rows
@@ -19,10 +20,23 @@ def nodes(*, where: Where, json: JsonFile = None) -> None:
     for one in found.nodes:
         code = f", code {one.code}" if one.code else ""
         screen.say(f"{one.name} (number {one.number}{code}): {one.state}, {counted(one.shards, 'shard')}")
-        for name in one.followers:
+        for name in _in_lines(one.followers):
             screen.say(f"  {name}")
     if not found.nodes:
         screen.say("no node has joined")
+
+
+def _in_lines(followers: Iterable[str]) -> Iterator[str]:
+    """Yield the followers, with the shares of one in one line."""
+    shares: dict[str, list[str]] = {}
+    for name in followers:
+        whole, _, share = name.partition(" share ")
+        if share:
+            shares.setdefault(whole, []).append(share)
+        else:
+            yield name
+    for whole, numbers in shares.items():
+        yield f"{whole}, {counted(len(numbers), 'share')}: {', '.join(numbers)}"
 
 
 def shards(*, where: Where, json: JsonFile = None) -> None:
