@@ -1,8 +1,9 @@
 """`MemoryStore`: a log in plain Python structures, for tests, simulations and data that may be lost.
 
 Invariants, true between any two awaits (no method here waits for anything):
-- `_log[p - 1]` is the event at position p; `_streams[s][v - 1]`, the same object, is at version v of stream s;
-- `_commands` holds every command id that took effect;
+- `_log[p - 1]` is the event at position p, and `_marks[p - 1]` the mark of its command;
+- `_streams[type][id][v - 1]`, the same object, is at version v of a stream;
+- `_commands` holds every command id that took effect, with the index in `_log` of its first event;
 - no snapshot is later than its stream;
 - checkpoints, dead letters, the runtime's own tables and those of projections live in an SQLite database in memory,
   with no transaction open.
@@ -22,8 +23,6 @@ from heapq import nsmallest
 from itertools import islice
 from operator import attrgetter
 from typing import Any
-
-import msgspec
 
 from actorium.store.codec import decode_metadata
 from actorium.store.errors import (
@@ -80,8 +79,10 @@ class MemoryStore:
         self._threads = threads
         self._long_queries: set[QueryConnections] = set()
         self._log: list[EncodedRecord] = []
-        self._streams: dict[StreamName, list[EncodedRecord]] = {}
-        self._commands: dict[str, _Effect] = {}
+        self._marks: list[Mark | None] = []
+        # By type and then by id, because strings keep their hashes, and a StreamName computes its own each time.
+        self._streams: dict[str, dict[str, list[EncodedRecord]]] = {}
+        self._commands: dict[str, int] = {}
         self._tables = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         weakref.finalize(self, self._tables.close)
         _make_tables(self._tables)
@@ -147,7 +148,8 @@ class MemoryStore:
 
     async def find_commands(self, command_ids: Sequence[str]) -> Mapping[str, CommandRecord]:
         self._require_open()
-        return {id: self._commands[id].recorded() for id in command_ids if id in self._commands}
+        firsts = self._commands
+        return {id: self._effect_at(firsts[id]) for id in command_ids if id in firsts}
 
     async def read_linked(self, link: Link, id: str, after_position: int, limit: int) -> list[EncodedRecord]:
         self._require_open()
@@ -221,25 +223,32 @@ class MemoryStore:
 
     def _append_all(self, appends: Sequence[Append], recorded_us: int) -> list[AppendOutcome]:
         """Write appends; one loop over all of them, because it runs for every command."""
-        streams, commands, log = self._streams, self._commands, self._log
-        find_stream, find_command = streams.get, commands.get
+        streams, firsts, log, marks = self._streams, self._commands, self._log, self._marks
         outcomes: list[AppendOutcome] = []
         refused: set[StreamName] = set()
         before = position = len(log)
+        stream_type, of_type = "", streams.get("")
         for append in appends:
             stream, mark = append.stream, append.command
-            if mark is not None and (effect := find_command(mark.command_id)) is not None:
-                outcomes.append(DuplicateCommand(effect.recorded()))
+            # One look-up of the id both finds an earlier effect and notes this one.
+            if mark is not None and (first := firsts.setdefault(mark.command_id, position)) != position:
+                outcomes.append(DuplicateCommand(self._effect_at(first)))
                 refused.add(stream)
                 continue
-            events = find_stream(stream)
+            if of_type is None or stream.type != stream_type:
+                stream_type = stream.type
+                of_type = streams.setdefault(stream_type, {})
+            events = of_type.get(stream.id)
             version = 0 if events is None else len(events)
             if version != append.expected_version or (refused and stream in refused):
                 outcomes.append(WrongExpectedVersion(stream, expected=append.expected_version, actual=version))
                 refused.add(stream)
+                if mark is not None:
+                    del firsts[mark.command_id]
                 continue
             if events is None:
-                events = streams[stream] = []
+                events = of_type[stream.id] = []
+            kept = None if mark is None else mark.kept()
             outcomes.append(position + 1)
             for event in append.events:
                 version += 1
@@ -256,14 +265,23 @@ class MemoryStore:
                 )
                 events.append(record)
                 log.append(record)
-            if mark is not None:
-                commands[mark.command_id] = _Effect(mark.kept(), record, append.expected_version + 1)
+                marks.append(kept)
         if position > before:
             self._recorded_us = recorded_us
         return outcomes
 
+    def _effect_at(self, index: int) -> CommandRecord:
+        """Return the effect of the command whose first event has an index."""
+        first, mark = self._log[index], self._marks[index]
+        assert mark is not None, "it has a command"
+        last = index
+        while last + 1 < len(self._marks) and self._marks[last + 1] is mark:
+            last += 1
+        version = first.version + last - index
+        return CommandRecord(mark.command_id, mark.fingerprint, first.stream, first.version, version, last + 1)
+
     def _save_snapshot(self, snapshot: Snapshot) -> None:
-        if snapshot.version > len(self._streams.get(snapshot.stream, ())):
+        if snapshot.version > len(self._events_of(snapshot.stream)):
             return
         key = (snapshot.stream, snapshot.fingerprint)
         newest = self._snapshots.get(key)
@@ -279,16 +297,20 @@ class MemoryStore:
                 after = snapshot.version
             else:
                 snapshot = None
-        events = self._streams.get(read.stream, [])
+        events = self._events_of(read.stream)
         page, size = _cut(events[after : after + read.limit], max_bytes, least=int(is_first))
         return StreamPage(page, after + len(page) >= len(events), snapshot), size
 
+    def _events_of(self, stream: StreamName) -> list[EncodedRecord]:
+        of_type = self._streams.get(stream.type)
+        return [] if of_type is None else of_type.get(stream.id, [])
+
     def _find_stream_types(self, read: FindStreamTypes) -> list[str]:
-        return sorted({stream.type for stream in self._streams})[: read.limit]
+        return sorted(stream_type for stream_type, streams in self._streams.items() if streams)[: read.limit]
 
     def _find_streams(self, read: FindStreams) -> list[StreamName]:
-        wanted = (one for one in self._streams if one.type == read.type and one.id > read.after)
-        return nsmallest(read.limit, (one for one in wanted if one.id.startswith(read.id_prefix)))
+        wanted = (id for id in self._streams.get(read.type, ()) if id > read.after and id.startswith(read.id_prefix))
+        return [StreamName(read.type, id) for id in nsmallest(read.limit, wanted)]
 
     def _find_events(self, read: FindEvents) -> list[int]:
         newest_first = range(min(read.before_position - 1, len(self._log)), read.after_position, -1)
@@ -313,20 +335,6 @@ def _make_tables(db: sqlite3.Connection) -> None:
     with closing(sqlite3.connect(":memory:")) as empty:
         empty.deserialize(_empty_tables())
         empty.backup(db)
-
-
-class _Effect(msgspec.Struct, frozen=True, gc=False):
-    """The effect of a command: its mark, the record of its last event, and the version of its first."""
-
-    mark: Mark
-    last: EncodedRecord
-    first_version: int
-
-    def recorded(self) -> CommandRecord:
-        """Return where the command took effect."""
-        mark, last = self.mark, self.last
-        place = (last.stream, self.first_version, last.version, last.position)
-        return CommandRecord(mark.command_id, mark.fingerprint, *place)
 
 
 _SEARCHES: Mapping[type[TableRead[Any]], Callable[..., list[Any]]] = {

@@ -117,7 +117,7 @@ def taking_over_loses_the_last_event(patch: pytest.MonkeyPatch) -> None:
         writer = join(model, name, lease_s)
         if writer is not None and model.log._log:
             lost = model.log._log.pop()
-            model.log._streams[lost.stream].pop()
+            model.log._streams[lost.stream.type][lost.stream.id].pop()
         return writer
 
     patch.setattr(SharedModel, "join", join_a_copy_that_lags)
