@@ -109,7 +109,7 @@ class Replies:
         self._let_others_in(requests)
 
     def _tell_actors(self, requests: Sequence[PendingAppend[Actor]], outcomes: Sequence[AppendOutcome]) -> None:
-        acknowledged = 0
+        acknowledged = len(requests)
         add_answer: Callable[[Any], None] = self._answers.adder()
         for request, position in zip(requests, outcomes, strict=True):
             actor = request.actor
@@ -117,17 +117,20 @@ class Replies:
             if actor.pending == [request] and type(position) is int and actor.status is not _RECOVERING:
                 actor.pending = None
             elif not actor.outcome_known(request, position):
+                acknowledged -= 1
                 continue
-            acknowledged += 1
             envelope = request.envelope
             future = envelope.future
-            if future is not None and not future.done():
+            if future is not None:
                 decided = request.decided
                 count = len(decided)
                 version = request.expected_version + count
                 last: int = position + count - 1  # type: ignore[operator]
-                set_result(future, Ack(envelope.to, version, last, decided, envelope.command_id))
-                add_answer(future)
+                try:
+                    set_result(future, Ack(envelope.to, version, last, decided, envelope.command_id))
+                    add_answer(future)
+                except asyncio.InvalidStateError:
+                    pass  # its caller has left; asking first whether it has would take as long as the answer
             if request.followers is not None or request.snapshot is not None:
                 actor.acknowledged(request)
         self._acknowledged_now += acknowledged

@@ -1,7 +1,8 @@
 """`Scheduler`: gives actors with mail their turns, one after the other.
 
-Invariants: an actor in the ready queue is READY when its turn comes, or has no mail; at most one loop callback is
-scheduled, and one is exactly while the queue is not empty. There is no task per actor and none per command.
+Invariants: an actor in the ready queue that is not READY when its turn comes keeps its mail, because it recovers and
+becomes ready again; at most one loop callback is scheduled, and one is exactly while the queue is not empty. There is
+no task per actor and none per command.
 """
 
 from __future__ import annotations
