@@ -96,8 +96,8 @@ class WritePlan:
         self.written.append((stream, stream_id, version, position, count))
         mark_values: tuple[Any, ...] = _NO_MARK
         if mark is not None:
-            column = events_column(mark.command_id, mark.fingerprint, newest, count)
-            mark_values = (mark.command_id, column, mark.fingerprint)
+            fingerprint = mark.fingerprint  # computed: asked for once
+            mark_values = (mark.command_id, events_column(mark.command_id, fingerprint, newest, count), fingerprint)
         recorded_us, values = self.recorded_us, self.event_values
         for event in events:
             version += 1
