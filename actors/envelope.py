@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from actorium.actors.commands import Command, CommandHandler
+from actorium.actors.commands import Command, CommandCodec, CommandHandler
 from actorium.actors.fingerprint import sorted_json
 from actorium.store.event_store import CommandMark, Mark
 from actorium.store.events import Metadata, as_json
@@ -64,9 +64,10 @@ class Envelope(msgspec.Struct):
 
     def kept(self) -> Mark:
         """Return the mark of the command without the rest of the envelope."""
-        if self.known_fingerprint is None:
-            return UnhashedMark(self.command_id, self.command, self.handler)
-        return CommandMark(self.command_id, self.known_fingerprint)
+        handler, command = self.handler, self.command
+        if self.known_fingerprint is not None or handler is None or command is None:
+            return CommandMark(self.command_id, self.fingerprint)
+        return UnhashedMark(self.command_id, command, handler.codec)
 
     @property
     def needs_look_up(self) -> bool:
@@ -88,15 +89,15 @@ class Envelope(msgspec.Struct):
 class UnhashedMark(msgspec.Struct, frozen=True, gc=False):
     """A `Mark` that computes its fingerprint from the command: it costs as much as a decision, and is rarely needed."""
 
+    # It refers to nothing that leads back to a runtime: the garbage collector does not look into it.
     command_id: str
-    command: Command | None
-    handler: CommandHandler | None
+    command: Command
+    codec: CommandCodec
 
     @property
     def fingerprint(self) -> int:
         """The fingerprint of the command."""
-        assert self.handler is not None, "only a command with a handler has a fingerprint that is not known"
-        return self.handler.codec.fingerprint(self.command, sorted_json(self.command))
+        return self.codec.fingerprint(self.command, sorted_json(self.command))
 
     @property
     def fresh(self) -> bool:
