@@ -28,7 +28,7 @@ from actorium.runtime.cluster.shards import shard_of
 from actorium.runtime.commands.answer_batch import Answer
 from actorium.runtime.messages.answers import answer_of
 from actorium.runtime.messages.frames import AskMessage, MovedMessage, decode_frame, encode_message
-from actorium.store.errors import ActoriumError, CommitUnknown, ConfigurationError
+from actorium.store.errors import ActoriumError, CommitUnknown, ConfigurationError, Fenced
 from actorium.store.log import logger
 from actorium.store.raised import error_text
 
@@ -244,6 +244,9 @@ class Serving:
         outcome: Any = answer.exception()
         if outcome is None:
             outcome = answer.result()
+        elif isinstance(outcome, Fenced):  # this node wrote nothing: its successor carries the command out
+            self._reply_moved(pending.peer, pending.number, 0)
+            return
         message = encode_message(answer_of(pending.number, pending.stream_type, outcome))
         if len(message) > self._message_bytes_max and isinstance(outcome, Ack):
             unknown = CommitUnknown(
