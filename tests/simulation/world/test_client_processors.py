@@ -28,6 +28,7 @@ def test_a_processor_of_the_simulation_has_the_methods_and_parameters_of_the_rea
         "between_pages",
         "follow",
         "rest",
+        "is_elsewhere",
     }  # for the runtime alone
     for name in public(SimulatedProcessor):
         real, simulated = getattr(Processor, name, None), getattr(SimulatedProcessor, name)
