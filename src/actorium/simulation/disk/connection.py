@@ -99,6 +99,11 @@ class DiskConnection:
         self._db.limit(category, limit)
         return before
 
+    def create_function(
+        self, name: str, count: int, function: Callable[..., Any], *, deterministic: bool = False
+    ) -> None:
+        self._db.create_scalar_function(name, function, count, deterministic=deterministic)
+
     def rollback(self) -> None:
         if self._db.in_transaction:
             self.execute("ROLLBACK")
