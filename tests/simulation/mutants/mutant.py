@@ -8,7 +8,7 @@ import pytest
 
 from actorium.simulation import Outcome, Simulation
 
-SEEDS = 200
+SEEDS = 500
 """A mutant that survives so many is not found."""
 
 Plant = Callable[[pytest.MonkeyPatch], None]

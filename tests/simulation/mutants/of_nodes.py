@@ -164,7 +164,7 @@ def a_reply_to_a_replaced_attempt_counts(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RemoteCommands, "take", take_any)
 
 
-@mutant(late_frames, since=39)
+@mutant(late_frames, since=384)
 def an_attempt_of_an_old_placement_is_carried_out(patch: pytest.MonkeyPatch) -> None:
     """A node carries out what was sent to it since it serves the shard; here also what was sent before."""
     carry_out = Serving._carry_out
