@@ -28,7 +28,7 @@ demo: $(READY) ## import, kill, recover: the bank example (ARGS="--data FILE" fo
 test: $(READY) ## run the test suite (ARGS="tests/store -x" for a part of it)
 	@$(BIN)/pytest -n $(JOBS) $(ARGS)
 
-test-postgresql: $(READY) ## run the tests that are about no store on PostgreSQL (ARGS as above)
+test-postgresql: $(READY) ## run the tests that need no particular store on PostgreSQL (ARGS as above)
 	@$(BIN)/pytest -n $(JOBS) --store postgresql $(ARGS)
 
 check: $(READY) ## lint, formatting and types

@@ -224,7 +224,7 @@ class ReadSide(Component):
 
     @contextmanager
     def naming_newer_code(self) -> Iterator[None]:
-        """Raise NewerCodeNeeded in place of an error about an event that a newer node of the cluster wrote."""
+        """Raise NewerCodeNeeded instead of an error about an event that a newer node of the cluster wrote."""
         try:
             yield
         except (HydrationFailed, UnknownEventType) as error:

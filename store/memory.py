@@ -80,7 +80,7 @@ class MemoryStore:
         self._long_queries: set[QueryConnections] = set()
         self._log: list[EncodedRecord] = []
         self._marks: list[Mark | None] = []
-        # By type and then by id, because strings keep their hashes, and a StreamName computes its own each time.
+        # By type, then by id: strings cache their hashes, and a StreamName computes its own each time.
         self._streams: dict[str, dict[str, list[EncodedRecord]]] = {}
         self._commands: dict[str, int] = {}
         self._tables = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
@@ -230,7 +230,7 @@ class MemoryStore:
         stream_type, of_type = "", streams.get("")
         for append in appends:
             stream, mark = append.stream, append.command
-            # One look-up of the id both finds an earlier effect and notes this one.
+            # A single look-up of the id finds an earlier effect or notes this one.
             if mark is not None and (first := firsts.setdefault(mark.command_id, position)) != position:
                 outcomes.append(DuplicateCommand(self._effect_at(first)))
                 refused.add(stream)

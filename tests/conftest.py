@@ -11,8 +11,8 @@ __all__ = ["log_url", "store_of_the_test"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take the store that the tests run on."""
-    parser.addoption("--store", choices=["postgresql"], help="run every test that is about no store on this one")
+    """Add the option for the store that the tests run on."""
+    parser.addoption("--store", choices=["postgresql"], help="run the tests that need no particular store on this one")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -21,7 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is about one store, in a run on another."""
+    """Leave out the tests about one store in a run on another."""
     if config.option.store is not None:
         leave_out_other_stores(config, items)
 

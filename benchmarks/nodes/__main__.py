@@ -5,7 +5,7 @@ starts a PostgreSQL server, which is not limited.
 
 The callers are in the nodes, so their share pays for them as well. They send first to accounts of their own node, as
 clients that know the owner do, and then to accounts of any node: with four nodes, three of four such commands travel.
-Before each measurement every account gets a command from each node, and then all of them run for a while, uncounted.
+Before each measurement, every account gets a command from each node, and the load runs for a while without counting.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NAMES = "abcd"
 _COUNTS = (1, 2, 4)
 _ACCOUNTS = {"own": "accounts of the sender", "any": "accounts of any node"}
 _SETTLED_S = 5.0  # until the shards are handed over to the last node
-_WARM_UP = 0.2  # the uncounted warm-up, as a share of the measured time
+_WARM_UP = 0.2  # the duration of the uncounted warm-up, as a part of the measured time
 
 
 class _Node:
@@ -79,7 +79,7 @@ async def _cluster(server: PostgresServer, count: int, share: float) -> AsyncIte
 
 
 async def _loads(nodes: Sequence[_Node], which: str, callers: Sequence[int], seconds: float) -> list[NodeLoad]:
-    """Let nodes send commands at the same time, each with its number of callers, when all of them are warm."""
+    """Warm the nodes up, then let them send commands at the same time, each with its number of callers."""
     for measured_s in (0.0, seconds * _WARM_UP, seconds):
         orders = (node.load(which, count, measured_s) for node, count in zip(nodes, callers, strict=True))
         loads = await asyncio.gather(*orders)

@@ -1,8 +1,8 @@
 """A node under load: `python -m actorium.benchmarks.nodes.node <url> <name>`.
 
 It writes `serves` when it accepts commands. Each line on standard input is an order, `<which> <callers> <seconds>`;
-`which` says where the commands go: to accounts of any node, to its `own` or to `other` ones. With 0 seconds each of
-these accounts gets one command, which warms it up. It answers with a line of JSON: a `NodeLoad`.
+`which` says where the commands go: to accounts of any node, to its `own` or to `other` ones. With 0 seconds, each of
+these accounts gets one command to warm it up. It answers with a line of JSON: a `NodeLoad`.
 """
 
 from __future__ import annotations

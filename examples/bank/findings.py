@@ -16,7 +16,7 @@ class AuditFindings(msgspec.Struct, kw_only=True):
     gaps: versions or positions that do not follow the previous one.
     moved: commands that were sent again and acknowledged at another position.
     wrong_balances: accounts whose balance, or row in a read model, is not the sum of their events.
-    examples: the first mistakes, in words.
+    examples: descriptions of the first problems.
     """
 
     acknowledged: int = 0

@@ -32,7 +32,7 @@ class CommandWire:
     """Encodes and decodes the commands that the actors of this runtime handle.
 
     forms: the forms of classes that hold more than JSON can say, such as events of any class.
-    more: further handlers, each with the type of stream whose actors use it.
+    more: further handlers, each with the type of the streams that it is for.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class CommandWire:
     def encode(self, command: Command, encoded: bytes = b"") -> tuple[str, bytes]:
         """Return the name of a command and the JSON of its fields.
 
-        encoded: that JSON, if it was needed before.
+        encoded: that JSON, if the caller has it already.
         """
         name, form = self._forms[command.__class__]
         if encoded and command.__class__ not in self._special:

@@ -37,7 +37,7 @@ class Directory:
         self._described: Mapping[int, NodeDescription] = {}
         # Shards that need newer code than this node has: the node to give them to, or a type of event it must read.
         self._beyond: dict[int, int | str] = {}
-        self.shares: dict[str, int] = {}  # the followers that carry out a share of the sagas
+        self.shares: dict[str, int] = {}  # the share of the sagas that each such follower carries out
         self._members_at = 0  # the version of the placement when the members were read
         self.listeners: list[Callable[[], None]] = []
         # The owner of each shard; 0 for a shard whose owner is not a member.

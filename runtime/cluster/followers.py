@@ -47,7 +47,7 @@ class PlacedFollower(Protocol):
         """Follow the log until cancelled; this node owns it."""
 
     async def mirror(self) -> None:
-        """Keep its progress in memory up to date, if it has any, until cancelled: another node runs it, or none yet."""
+        """Keep its progress in memory, if it has any, up to date until cancelled; another node or none runs it."""
 
 
 class Placing(Protocol):
@@ -165,7 +165,7 @@ class Followers(Component):
             self._directory.shares[follower.name] = share
 
     def before_taking(self, learn: Callable[[], Awaitable[None]]) -> None:
-        """Have something learn from the log, to its end, before a follower runs here; it must not raise."""
+        """Register a function that reads the log to its end before a follower runs here; it must not raise."""
         self._before_taking.append(learn)
 
     def saving(self, name: str) -> Save:

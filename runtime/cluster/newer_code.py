@@ -56,7 +56,7 @@ class NewerCode:
         return self.wrote(unknown) and self.give_away(shard, unknown.event_type)
 
     def needed(self, error: BaseException) -> NewerCodeNeeded | None:
-        """Return the error for a reader that meets an event of newer code; None if the error has another reason."""
+        """Return what to raise to a reader that met an event of newer code; None if the error has another reason."""
         unknown = error.__cause__ if isinstance(error, HydrationFailed) else error
         if not (isinstance(unknown, UnknownEventType) and self.wrote(unknown)):
             return None

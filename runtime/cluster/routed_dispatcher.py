@@ -29,8 +29,8 @@ from actorium.runtime.errors import NewerCodeNeeded
 from actorium.store.errors import ActoriumError, UnknownEventType
 from actorium.store.raised import let_through
 
-# The time that a command of another node has left is a little less than that of one from here. If it ends within this
-# time before the last deadline, it ends with that one, because deadlines in order cost less. Its sender is punctual.
+# A command of another node has a little less time left than one from here. If its deadline is within this time before
+# the last one, it is moved to that one, because deadlines in order are cheaper. Its sender still times out punctually.
 _LATE_S = 0.05
 _IDLE, _READY = Status.IDLE, Status.READY
 

@@ -1,10 +1,10 @@
 """Shards: which shard a stream belongs to, and which node should own each shard and each follower. All of it is pure.
 
-Each node ranks the shards by a hash of its own name (rendezvous hashing), so a node that joins or leaves moves less
-than half of the shards but its own. The ranks are dealt so that the nodes have equally many shards, within one.
+Each node ranks the shards by a hash of its own name (rendezvous hashing), so only a part of the shards moves when a
+node joins or leaves. The ranks are dealt so that the nodes have the same number of shards, within one.
 
 Sagas are carried out in shares, each of `SHARDS / SHARES` shards. A node has whole shares, as far as they can be dealt
-evenly: then most of a share's sagas are actors of the node that carries them out.
+evenly, so that most of a share's sagas are actors of the node that carries them out.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def shares_dealt(names: tuple[str, ...]) -> tuple[int, ...]:
 
 
 def _evenly(ranked: Iterable[tuple[int, int]], count: int, nodes: int) -> tuple[int, ...]:
-    """Return the node of each thing: the first of its ranks whose node has room, so that they are even within one."""
+    """Give each item to the node that ranks it highest and has room; the nodes get the same number, within one."""
     each, extra = divmod(count, nodes)  # so many nodes have one more
     owners = [-1] * count
     counts = [0] * nodes
@@ -73,7 +73,7 @@ def _evenly(ranked: Iterable[tuple[int, int]], count: int, nodes: int) -> tuple[
         extra -= counts[node] == each
         owners[one] = node
         counts[node] += 1
-    assert -1 not in owners, "everything has an owner"
+    assert -1 not in owners, "every item has an owner"
     return tuple(owners)
 
 
@@ -89,7 +89,7 @@ def shards_of(node: int, owners: Iterable[int]) -> list[int]:
 
 
 def _weights(name: str, count: int) -> tuple[int, ...]:
-    """Return the weights of so many shards or shares for one node."""
+    """Return the weights of `count` shards or shares for one node."""
     return unpack(f"<{count}Q", shake_128(name.encode()).digest(8 * count))
 
 

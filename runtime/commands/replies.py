@@ -4,7 +4,7 @@ Invariants: every delivered envelope is answered exactly once; replies to one ac
 which it decided them; a command that wrote nothing and whose id was chosen by its caller is answered only after a
 look-up in the log, because the id may have taken effect before. If another runtime may have taken over the log, a
 reply that rests on memory alone waits until the lease is confirmed. A commit whose outcome is unknown may be in the log
-behind the tail, and actors may rest on it: then a reply that wrote nothing names the end of the log itself.
+beyond the tail, and actors may depend on it: then the reply to a command that wrote nothing names the log's own end.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ class Replies:
         self._asking: list[_Question] = []
         self._wake: asyncio.Future[None] | None = None
         self._acknowledged_now = 0
-        self._is_behind = False  # the log may end behind the tail, and behind `_end`
-        self._end = 0  # where it ended when that was last so
+        self._is_behind = False  # the log may end beyond the tail and beyond `_end`
+        self._end = 0  # where the log ended when it was last asked for its end
         self.acknowledged = self.rejected = self.failed = self.duplicates = self.dropped = 0
 
     def committed(self, requests: Sequence[PendingAppend[Actor]], outcome: Appended | Transient) -> None:
@@ -130,7 +130,7 @@ class Replies:
                     set_result(future, Ack(envelope.to, version, last, decided, envelope.command_id))
                     add_answer(future)
                 except asyncio.InvalidStateError:
-                    pass  # its caller has left; asking first whether it has would take as long as the answer
+                    pass  # its caller has left; to check that first would cost as much as the reply
             if request.followers is not None or request.snapshot is not None:
                 actor.acknowledged(request)
         self._acknowledged_now += acknowledged

@@ -1,8 +1,8 @@
 """`Scheduler`: gives actors with mail their turns, one after the other.
 
-Invariants: an actor in the ready queue that is not READY when its turn comes keeps its mail, because it recovers and
-becomes ready again; at most one loop callback is scheduled, and one is exactly while the queue is not empty. There is
-no task per actor and none per command.
+Invariants: an actor in the ready queue that is not READY when its turn comes keeps its mail, because it is recovering
+and will be ready again; one loop callback is scheduled while the queue is not empty, and none otherwise. There is no
+task per actor and none per command.
 """
 
 from __future__ import annotations

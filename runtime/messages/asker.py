@@ -38,7 +38,7 @@ class _Asked(msgspec.Struct, eq=False):
     deadline: the loop time at which something is to be done: to send it again, or to give up.
     until: the loop time at which its sender stops waiting.
     sent: how often it was sent.
-    refused: the messages for which the peer replied that nothing was done, one bit for each.
+    refused: the messages that the peer refused without doing anything, one bit for each.
     """
 
     ask: AskMessage

@@ -3,8 +3,8 @@
 A frame holds many messages, and each message is encoded once: a frame is put together from the encoded messages. The
 command itself travels as the JSON of its fields under its stable name, so the two sides need not share code.
 
-Messages are arrays: their field names would be half of a frame, and half of the cost of reading it. So fields may only
-be added at the end; a receiver that does not know them ignores them, and one that misses them uses the defaults.
+Messages are arrays: their field names would be half of a frame, and half of the cost of reading it. So fields can only
+be added at the end; a receiver ignores those that it does not know, and uses the defaults of those that are missing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FRAME_BYTES_MAX = 1_000_000
 """The largest frame that is sent. NATS servers refuse messages over 1 MiB by default."""
 
 COPIES_MAX = 64
-"""A command is sent to another service so many times at most."""
+"""How often a command is sent to another service at most."""
 Copy = Annotated[int, msgspec.Meta(ge=1, le=COPIES_MAX)]
 
 
@@ -51,9 +51,9 @@ class AskMessage(Message, frozen=True, gc=False, tag="ask"):
         takes effect any more.
     epoch: the version of the placement by which its sender chose the receiver.
 
-    Between services it also has:
+    Only between services:
 
-    copy: how often it was sent, this message included.
+    copy: the number of this message among those sent for the command, counted from 1.
     """
 
     type: str

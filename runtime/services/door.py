@@ -54,7 +54,7 @@ _GUESTS_MAX = 1_000
 COPIES_KNOWN = 16_384
 """How many commands without an effect are remembered; a later copy of an older one is carried out again."""
 _BUSY_S = 0.1
-_COPY_BYTES = 16  # the number of the copy in a reply
+_COPY_BYTES = 16  # room for the number of the copy in a reply
 # The rest of a command's time is for the way of its reply.
 _PART_HERE = 0.9
 _VOID_HANDLER = VoidedCommand.__definition__.handlers[VoidCommand]

@@ -1,7 +1,7 @@
 """`AgendaCheckpoint`: how far the agenda, or one of its shares, has read the log.
 
-A runtime that has the log to itself keeps one agenda; on nodes, each share has its own. Both write the same tables. So
-what one of them has passed is in the tables for the other, and the farther position of the two is true of a share.
+A runtime that has the log to itself keeps one agenda; on nodes, each share has its own. Both write the same tables, so
+each finds there what the other has passed: a share is at its own position or that of the agenda, whichever is later.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def share_name(share: int) -> str:
 class AgendaCheckpoint(Checkpoint):
     """A checkpoint whose saved position lags behind the one in memory.
 
-    saving: returns what writes the checkpoints of a name.
+    saving: returns the function that writes the checkpoints of a name.
     share: the share whose checkpoint it is; None for all sagas.
     """
 

@@ -1,5 +1,4 @@
-"""`AgendaRun`: the agenda with everything that it drives. `AgendaFollower`: runs a share of it on
-the node that owns it."""
+"""`AgendaRun`: the agenda with everything that it drives. `AgendaFollower`: runs a share on the node that owns it."""
 
 from __future__ import annotations
 
@@ -83,7 +82,7 @@ class AgendaRun:
                 await self.runners.close()
 
     def limit(self, parts: int) -> None:
-        """Keep to an equal part of the limits, because so many runs share them."""
+        """Keep to an equal part of the limits, which this many runs share."""
         running, waiting = self._settings.max_running_intents, self._settings.max_waiting_intents
         self._due.limit = max(1, waiting // parts)
         self.runners.limit(max_running=max(1, running // parts), max_waiting=max(1, waiting // parts))

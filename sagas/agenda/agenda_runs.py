@@ -101,7 +101,7 @@ class AgendaRuns:
         self._feeds.end(share)
         self._reads.remove(ended.agenda)
         self._limit()
-        self._end_waiters.look_again()  # another node sees the ends of its sagas now
+        self._end_waiters.look_again()  # from now on, another node sees its sagas end
 
     def _limit(self) -> None:
         for run in self._here.values():

@@ -1,7 +1,7 @@
 """`ShareFeeds`: reads the log once for all shares that a node carries out, and wakes those that it concerns.
 
-Invariants: `_waiting` of a feed holds in order the events of its share after `_given` and up to the feeds' position,
-and perhaps some that its reader has passed; what is before `_given` is read from the log, whenever it is asked for.
+Invariant: `_waiting` of a feed holds, in order, the events of its share after `_given` and up to the feeds' position,
+and perhaps some that its reader has passed. Whatever is before `_given` is read from the log.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ShareFeeds:
         self.position = 0
         self._poll_s = poll_s
         self._feeds: dict[int, ShareFeed] = {}
-        self._passed: dict[int, asyncio.Future[Slice]] = {}  # being read now
+        self._passed: dict[int, asyncio.Future[Slice]] = {}  # what is being read, by the position before it
         self._wake: asyncio.Future[bool] | None = None
         self._passed_on_at = 0.0
 
@@ -116,7 +116,7 @@ class ShareFeeds:
 class ShareFeed:
     """What the processor of one share reads.
 
-    given: the position from which on the feeds bring the share's events.
+    given: the position after which the feeds bring the share's events.
     """
 
     def __init__(self, feeds: ShareFeeds, share: int, given: int) -> None:
@@ -164,7 +164,7 @@ class ShareFeed:
 
 
 class ShareEnd:
-    """How far a share should read now: `position` moves when there are events for it, and now and then."""
+    """How far a share should read now: `position` moves when there are events for it, and every few seconds."""
 
     def __init__(self, feeds: ShareFeeds, position: int) -> None:
         self.position = position

@@ -39,7 +39,7 @@ class EndWaiters:
                     end.set_result(None)
 
     def look_again(self) -> None:
-        """Wake all waiters, because an end may not be seen here."""
+        """Wake all waiters, because this node may no longer see the end of their sagas."""
         for saga in self._waiting:
             self.ended(saga)
 

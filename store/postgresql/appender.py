@@ -55,7 +55,7 @@ def _parameter(number: int, name: str, type_: str) -> str:
     return f"{value} # {FOLDED_SQL}" if name == "checksum" else value
 
 
-# Sets in a list of columns advance together. In FROM, the server would first store each of them.
+# Set-returning functions in a SELECT list advance together. In FROM, the server would first store each result.
 _UNNEST = ", ".join(
     f"unnest({_split(number, *column)}) AS {column[0]}" for number, column in enumerate(COLUMNS.items(), 5)
 )
@@ -125,7 +125,7 @@ class Appender:
         return self._sent is not None
 
     def close(self) -> None:
-        """End what would outlive the last append."""
+        """Stop the timer of the last append."""
         self._silence.stop()
 
     async def append(self, connection: Connection, batch: AppendBatch, writer: int) -> Appended:

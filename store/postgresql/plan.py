@@ -53,9 +53,7 @@ _Row: TypeAlias = tuple[str, str, str, bytes, bytes, str, str, str, int, int, in
 
 
 class PlannedDuplicate(NamedTuple):
-    """A command that occurs a second time in the batch; the first event of the append that carries it first is at
-    `place`.
-    """
+    """A command that occurs a second time in the batch; the events of the first append with it begin at `place`."""
 
     place: int
     append: Append

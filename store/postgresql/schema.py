@@ -148,7 +148,7 @@ INSERT INTO log (schema_version) VALUES (0)"""
 _WHAT_NODES_SAY = "ALTER TABLE nodes ADD COLUMN about text NOT NULL DEFAULT ''"
 
 # The share of a row is four bits of the CRC-32 of its owner, a zero byte and its id (`share_of`). The server has no
-# such function, so this one computes it once for the rows that exist, four bits at a time.
+# CRC-32, so this function computes it once for the existing rows, four bits at a time.
 _SHARES_OF_THE_AGENDA = """
 CREATE FUNCTION share_of(owner text, id text) RETURNS smallint LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE

@@ -154,7 +154,7 @@ def _due(db: sqlite3.Connection, read: ReadDue) -> list[AgendaRow]:
     last = (after.due_us, after.owner, after.id, after.key, after.what)
     if read.share is None:
         return [AgendaRow(*row) for row in db.execute(_DUE, (read.until_us, *last, read.limit))]
-    # Only nodes have shares, and none share a log in SQLite: a model of such a log reads them without an index.
+    # Only nodes have shares, and a log in SQLite has no nodes. A model of a cluster's log needs no index for them.
     rows = db.execute(_DUE, (read.until_us, *last, _NO_LIMIT))
     return [AgendaRow(*row) for row in islice((row for row in rows if share_of(*row[:2]) == read.share), read.limit)]
 

@@ -121,7 +121,7 @@ class RemoveAll(TableChange, frozen=True, gc=False):
 
 
 class RemoveShare(TableChange, frozen=True, gc=False):
-    """Remove the agenda's rows of one share: those whose `share_of(owner, id)` it is."""
+    """Remove the agenda's rows of one share, those with this `share_of(owner, id)`."""
 
     share: int
 
@@ -133,7 +133,7 @@ class TableRead(msgspec.Struct, Generic[Row], frozen=True, gc=False, tag=True, t
 class ReadDue(TableRead[AgendaRow], frozen=True, gc=False):
     """Agenda rows due at `until_us` or before, at most `limit`, ordered by `due_us` and then by key.
 
-    With `after`, only those that follow that row in this order. share: only those of one share.
+    With `after`, only those that follow that row in this order; with `share`, only those of that share.
     """
 
     until_us: int

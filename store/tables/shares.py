@@ -1,4 +1,4 @@
-"""Shares of the agenda: the streams of 64 shards in a row, of 1,024."""
+"""Shares of the agenda: each holds the streams of 64 consecutive shards, of 1,024."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ SHARES = 16
 
 
 def share_of(stream_type: str, id: str) -> int:
-    """Return the share of a stream: that of its shard, which is the last ten bits of this hash."""
+    """Return the share of a stream: the share of its shard, which is the last ten bits of this hash."""
     return (crc32(f"{stream_type}\0{id}".encode(errors="surrogatepass")) >> 6) % SHARES

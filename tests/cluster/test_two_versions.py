@@ -98,6 +98,7 @@ async def test_a_node_with_old_code_says_so_whichever_way_it_reads() -> None:
         await put(group["a"])
         await group.start("c", two.PARTS)
         await put_with_notes(group["c"])
+        await group["c"].send(two.Put("s0", 1, "caused"), causation_id="Order/o-1/1")
         old = group["a"]
         assert (await old.get(one.Stock, "s0", at_version=1)).level == 5
 
@@ -111,6 +112,8 @@ async def test_a_node_with_old_code_says_so_whichever_way_it_reads() -> None:
             read(old.events(aggregate=one.Stock, id="s0")),
             read(old.events()),
         ]
+        with pytest.raises(NewerCodeNeeded, match=r"holds events of newer code \(Stocked at version 3\)"):
+            await read(old.causes("Order/o-1/1"))
         for one_read in reads:
             with pytest.raises(NewerCodeNeeded, match=r"holds events of newer code \(Stocked at version 2\)"):
                 await one_read

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 from support.correcting import PARTS, Bookings, Openings, Outside, open_account
 from support.nodes import Nodes, nodes
 from support.virtual_time import virtual
@@ -12,6 +13,7 @@ from actorium import Runtime
 from actorium.corrections import Selection
 from actorium.examples.bank.domain import Account
 from actorium.examples.bank.projections import Balances
+from actorium.runtime.errors import FollowerElsewhere
 
 ACCOUNTS = ("a", "b", "c", "d", "e", "f")
 WRONG = [f"bank.account/{account}/2" for account in ACCOUNTS]
@@ -102,6 +104,21 @@ async def test_held_followers_wait_wherever_they_run_and_move() -> None:
         await group["c"].corrections.cancel("c-1", by="ann", reason="all is right")
         await group.settled()
         assert (len(outside.published), len(outside.thanked)) == (published + 1, thanked + 1)
+
+
+@virtual
+async def test_a_hold_that_is_not_confirmed_in_time_is_an_error_and_can_be_repeated() -> None:
+    outside = Outside()
+    async with bank_of("a", "b", outside=outside) as group:
+        outside.open.clear()
+        await open_account(group["a"], "g", 10)
+        await asyncio.sleep(1)  # the outlet is now sending, and so cannot confirm
+        cases = group["a"].corrections
+        with pytest.raises(FollowerElsewhere, match="no node has confirmed case c-1 for outlet bank: repeat the call"):
+            await cases.open(Selection(events=WRONG), by="ann", reason="stop", id="c-1", hold=True)
+        outside.open.set()
+        case = await cases.open(Selection(events=WRONG), by="ann", reason="stop", id="c-1", hold=True)
+        assert set(case.confirmed["waits"]) == {"outlet bank", "reaction thank"}
 
 
 @virtual

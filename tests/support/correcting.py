@@ -95,8 +95,11 @@ class Outside:
         self.published: list[CloudEvent] = []
         self.thanked: list[str] = []
         self.away = False
+        self.open = asyncio.Event()  # while it is clear, nothing can be published
+        self.open.set()
 
     async def sink(self, event: CloudEvent) -> None:
+        await self.open.wait()
         self.published.append(event)
 
     def parts(self) -> list[Any]:

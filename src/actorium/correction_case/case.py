@@ -54,9 +54,9 @@ class CorrectionCase(Aggregate):
     opened_by, reason: who opened it, and why.
     approved_by: who approved its present plan.
     repaired: the projections of the plan that are repaired.
-    reruns, rerun: the events by reaction that runs again, and the error of each by reaction and event; empty for none.
+    reruns, rerun: the events for which each reaction runs again, and the error of each that has run; empty if none.
     sagas: what was decided about sagas, by the name of their stream.
-    confirmed: the followers whose nodes confirmed that they wait, or skip the events; empty without a cluster.
+    confirmed: the followers whose nodes confirmed that they wait or skip the events; empty without a cluster.
     """
 
     stream_type = CORRECTION

@@ -1,6 +1,6 @@
-"""`Silence`: ends a connection that owes an answer for too long, with one timer for many statements.
+"""`Silence`: ends a connection whose server does not answer, with one timer for many statements.
 
-The driver's own limit sets a timer for each statement, and takes it back. A lone caller pays that with each command.
+The driver's own limit sets and cancels a timer for each statement, which a lone caller would pay for with each command.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import asyncio
 from actorium.store.postgresql.connections.sessions import Connection
 
 _LOOKS = 4
-"""How often it looks within the limit: the end comes up to one interval too late, never too early."""
+"""How often the timer looks within the limit: a connection ends up to one interval late, never early."""
 
 
 class Silence:
-    """Watches one statement after another; the end of their connection is their error.
+    """Watches one statement after another; when it ends their connection, the driver raises the error.
 
     limit_s: how long an answer may take, in seconds.
     """
@@ -23,7 +23,7 @@ class Silence:
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
-        self._asked: Connection | None = None  # the connection that owes an answer
+        self._asked: Connection | None = None  # the connection whose server has not answered yet
         self._number = self._seen = self._looks = 0
         self._timer: asyncio.TimerHandle | None = None
 

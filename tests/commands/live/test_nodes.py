@@ -35,6 +35,7 @@ async def test_nodes_are_listed_with_what_they_own(
         await runtime.query(Totals.of, "t")  # its follower runs
         assert "a (number 1, code 1.2): serving, 1,024 shards" in await listed("nodes", "--at", url)
         assert "projection" in await listed("nodes", "--at", url)
+        assert "sagas agenda 2, 16 shares: 00, 01, 02" in await listed("nodes", "--at", url)
         assert "a: 1,024 shards: 0-1023" in await listed("shards", "--at", url)
         report = tmp_path / "nodes.json"
         await listed("nodes", "--at", url, "--json", str(report))

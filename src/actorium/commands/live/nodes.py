@@ -27,7 +27,7 @@ def nodes(*, where: Where, json: JsonFile = None) -> None:
 
 
 def _in_lines(followers: Iterable[str]) -> Iterator[str]:
-    """Yield the followers, with the shares of one in one line."""
+    """Yield a line for each follower, and one for all shares of the same follower."""
     shares: dict[str, list[str]] = {}
     for name in followers:
         whole, _, share = name.partition(" share ")

@@ -40,7 +40,7 @@ from actorium.store.events import EncodedRecord
 from actorium.store.names import StreamName, event_id
 
 _AT_ONCE = 50
-"""So many corrections are under way at once."""
+"""How many corrections are under way at once."""
 _PAUSE_S, _PAUSE_S_MAX = 0.02, 0.5
 """How long to wait for other nodes before looking at the case again, at first and at most."""
 
@@ -90,22 +90,22 @@ class CaseApplication:
                 return case
             if time() >= until:
                 raise FollowerElsewhere(
-                    f"no node has confirmed yet that {', '.join(missing)} does what case {id} says: repeat the call, "
-                    "and see `actorium nodes` if that does not help"
+                    f"no node has confirmed case {id} for {', '.join(missing)}: repeat the call, and see "
+                    "`actorium nodes` if that does not help"
                 )
             self._services.look()
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _PAUSE_S_MAX)
 
     def orders(self, case: CorrectionCase) -> list[tuple[FollowerState, str]]:
-        """Return what the followers of a case must do of those that run on one node at a time."""
+        """Return what a case demands of its followers that run on one node at a time."""
         followers = self._services.keeper.followers
         return [(does, name) for does, name in orders_of(case) if name in followers and name not in self.in_memory]
 
     async def finish(self, case: CorrectionCase, records: dict[str, EncodedRecord]) -> None:
         """Repair the projections and run the reactions of a case whose corrections are applied.
 
-        A node leaves what does not run there to others; raises FollowerElsewhere if something moves meanwhile.
+        A node leaves what does not run there to others. Raises FollowerElsewhere if a follower moves meanwhile.
         """
         for name in case.repairs:
             if name not in case.repaired and self._is_mine(f"projection {name}"):
@@ -123,7 +123,7 @@ class CaseApplication:
         return case.status == "applied" and any(map(self._is_mine, names))
 
     def _is_mine(self, follower: str) -> bool:
-        """Return whether this process answers for a follower; without a cluster also for one that has no code."""
+        """Return whether this process is responsible for a follower; without a cluster, also for one without code."""
         if self._services.look is None:
             return True
         processor = self._services.keeper.followers.get(follower)
@@ -132,7 +132,7 @@ class CaseApplication:
     async def _finished_elsewhere(
         self, case: CorrectionCase, records: dict[str, EncodedRecord], look: Callable[[], None]
     ) -> None:
-        """Return once the nodes that run the followers of a case have repaired them and run them again."""
+        """Return once the nodes that run the followers of a case have repaired projections and run reactions."""
         followers, pause_s = self._services.keeper.followers, _PAUSE_S
         for name, events in case.reruns.items():
             if f"reaction {name}" not in followers:

@@ -56,9 +56,9 @@ _ACTIONS = ("leave", "retry", "skip", "complete", "compensate", "restart")
 class Cases:
     """The cases of wrong events.
 
-    Any node of a cluster takes them. The nodes that run the projections, reactions and outlets of a case carry out what
-    it says, and a call returns when they have. Projections in memory on other nodes follow about
-    `Settings.poll_s` seconds later. FollowerElsewhere means that a node did not answer in time: repeat the call.
+    Any node of a cluster accepts them. The nodes that run the projections, reactions and outlets of a case do what it
+    says, and a call returns when they have. Projections in memory on other nodes follow about `Settings.poll_s` seconds
+    later. `open` and `apply` raise FollowerElsewhere if a node did not confirm in time: repeat the call.
 
     Every method raises RuntimeClosed while the runtime is not running, NotFound for a case that does not exist, and
     Rejected for a step that the status of the case does not allow.

@@ -56,7 +56,7 @@ class CaseKeeper(Component):
                 self.take(case)
 
     def take(self, case: CorrectionCase) -> None:
-        """Put into force what a case says now; what was read before it was over comes too late."""
+        """Put into force what a case says now; a state that was read before the case was over is ignored."""
         if case.is_over:
             self._over.add(case.id)
             self.open.pop(case.id, None)

@@ -1,8 +1,8 @@
 """`NodeCases`: carries out on a node of a cluster what cases say to the followers that run there.
 
-A case is changed on any node, and its followers run on others. Nobody sends them messages: each node reads the events
-of cases, and does what the latest state of a case says. So a node that starts, or that takes a follower over, needs to
-know nothing but the log.
+A case can be changed on any node, and its followers may run on others. No messages are sent: each node reads the events
+of cases, and does what the latest state of a case says. So a node that starts, or takes over a follower, needs nothing
+but the log.
 
 Invariants, true between any two awaits:
 - a follower runs here only after every case up to the end of the log, as it was then, is in force here;
@@ -39,7 +39,7 @@ _TYPES = tuple(event_type_of(one) for one in CorrectionCase.__definition__.evolv
 class NodeCases(Component):
     """What one node does about the cases in the log.
 
-    services: the parts of this node that cases use; its own `services` have `look` as well.
+    services: the parts of this node that cases use; the attribute of this name has `look` as well.
     """
 
     def __init__(self, catalog: Catalog, environment: RuntimeEnvironment, services: CaseServices) -> None:

@@ -14,8 +14,7 @@ from actorium.sagas.saga_engine import SagaEngine
 class CaseServices(NamedTuple):
     """The parts of a running runtime that cases use.
 
-    look: on a node of a cluster, where a follower of the log may run on another node: has this node carry out soon what
-        cases say to the followers that it runs.
+    look: only on a node of a cluster: has the node look soon at what cases demand of the followers that it runs.
     """
 
     engine: Engine

@@ -1,4 +1,4 @@
-"""`answered_in_time`: a caller of another service has an answer, or its timeout, whatever happens to the other one."""
+"""`answered_in_time`: a caller of another service gets a reply or its timeout, whatever happens to that service."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SLACK_S = 1.0
 
 @contextmanager
 def answered_in_time(world: Surroundings, what: str, within_s: float) -> Iterator[None]:
-    """Require that the block ends within a time, not counting what the process could not do while it was paused."""
+    """Require that the block ends within a time; the process has a little longer after it was paused."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SimulatedLoop), "commands are sent from the loop of a process"
     due_s = world.now_s + within_s + _SLACK_S

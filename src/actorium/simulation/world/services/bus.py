@@ -71,7 +71,7 @@ class SimulatedBus(MemoryBus):
         await asyncio.sleep(0)
 
     def _deliver(self, subject: str, data: bytes, reply: str, delays_s: Sequence[float]) -> None:
-        """Pass a message on after each of the delays; who gets it is decided now, as by a server."""
+        """Pass a message on after each of the delays, to those who are subscribed now, as a server does."""
         receivers = self._hub.receivers(subject)
         if not receivers and reply:
             receivers, subject, data, reply, delays_s = self._hub.receivers(reply), reply, b"", "", [0.0]
