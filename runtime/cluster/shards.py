@@ -1,7 +1,7 @@
 """Shards: which shard a stream belongs to, and which node should own each shard and each follower. All of it is pure.
 
-Each node ranks the shards by a hash of its own name (rendezvous hashing), so only a part of the shards moves when a
-node joins or leaves. The ranks are dealt so that the nodes have the same number of shards, within one.
+Each node ranks the shards by a hash of its own name (rendezvous hashing), so less than half of the other nodes' shards
+move when a node joins or leaves. The ranks are dealt so that the nodes have the same number of shards, within one.
 
 Sagas are carried out in shares, each of `SHARDS / SHARES` shards. A node has whole shares, as far as they can be dealt
 evenly, so that most of a share's sagas are actors of the node that carries them out.
