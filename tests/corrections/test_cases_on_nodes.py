@@ -112,9 +112,9 @@ async def test_a_hold_that_is_not_confirmed_in_time_is_an_error_and_can_be_repea
     async with bank_of("a", "b", outside=outside) as group:
         outside.open.clear()
         await open_account(group["a"], "g", 10)
-        await asyncio.sleep(1)  # the outlet is now sending, and so cannot confirm
+        await asyncio.sleep(1)  # the reaction is now at work, so it cannot confirm
         cases = group["a"].corrections
-        with pytest.raises(FollowerElsewhere, match="no node has confirmed case c-1 for outlet bank: repeat the call"):
+        with pytest.raises(FollowerElsewhere, match="no node has confirmed case c-1 for reaction thank:"):
             await cases.open(Selection(events=WRONG), by="ann", reason="stop", id="c-1", hold=True)
         outside.open.set()
         case = await cases.open(Selection(events=WRONG), by="ann", reason="stop", id="c-1", hold=True)

@@ -95,11 +95,10 @@ class Outside:
         self.published: list[CloudEvent] = []
         self.thanked: list[str] = []
         self.away = False
-        self.open = asyncio.Event()  # while it is clear, nothing can be published
+        self.open = asyncio.Event()  # while it is clear, nobody can be thanked
         self.open.set()
 
     async def sink(self, event: CloudEvent) -> None:
-        await self.open.wait()
         self.published.append(event)
 
     def parts(self) -> list[Any]:
@@ -109,6 +108,7 @@ class Outside:
         async def thank(event: Credited, key: IdempotencyKey) -> None:
             if self.away:
                 raise ConnectionError("nobody is there")
+            await self.open.wait()
             self.thanked.append(key)
 
         outlet = Outlet(
