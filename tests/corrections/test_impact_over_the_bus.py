@@ -319,7 +319,7 @@ async def test_more_questions_than_the_limit_are_refused(monkeypatch: pytest.Mon
         await home.send(OpenCustomer("ann", 10))
         await settled()
         impacts = await asyncio.gather(*(home.corrections.impact(ANN) for _ in range(3)))
-        problems = [of(one, "orders").problem for one in impacts]
+        problems = sorted(of(one, "orders").problem for one in impacts)  # each reads its log before it asks
         assert problems == ["", *["it answers 1 questions already: ask again later"] * 2]
 
 

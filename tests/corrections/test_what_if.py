@@ -160,6 +160,7 @@ async def test_a_command_that_its_events_do_not_hold_is_kept_as_recorded() -> No
         await runtime.send(Tax("w", 20))
     await runtime.store.open()
     found = await with_code(runtime.store, runtime.catalog)
+    await runtime.store.close()
     assert (found.unknown_commands, found.commands, found.counts) == (1, 0, {})
     assert "could not be rebuilt" in "\n".join(found.lines(10))
 
@@ -214,6 +215,7 @@ async def test_the_command_of_a_reaction_is_not_sent_without_its_event() -> None
         await anext(runtime.events(types=[Thanked]))
     await runtime.store.open()
     found = await what_if(runtime.store, runtime.catalog, Edits(left_out=frozenset(["Echo/e/1"])))
+    await runtime.store.close()
     assert sorted(one.after for one in found.differences if one.kind == "decision") == ["left out", "not sent"]
 
 
