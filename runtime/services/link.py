@@ -24,6 +24,7 @@ from actorium.runtime.errors import RuntimeClosed
 from actorium.runtime.messages.frames import AskMessage, decode_frame
 from actorium.runtime.services.contracts import Contract, contract_of, problems_between
 from actorium.runtime.services.door import Door
+from actorium.runtime.services.namesakes import Meeting, Namesakes
 from actorium.runtime.services.peer import Peer
 from actorium.runtime.services.questions import Questions
 from actorium.runtime.services.service import RemoteService, Service
@@ -31,6 +32,7 @@ from actorium.runtime.services.statistics import GuestStatistics, ServiceStatist
 from actorium.runtime.services.subjects import HELLO, asks_to, replies_to
 from actorium.store.codec import EventCodec
 from actorium.store.errors import ConfigurationError
+from actorium.store.event_store import EventStore
 from actorium.store.events import as_json
 from actorium.store.log import logger
 from actorium.store.raised import text_of
@@ -46,11 +48,15 @@ class Hello(msgspec.Struct, frozen=True):
     """A service that says what it offers and uses; `asks` whether others are to do the same.
 
     has_log: whether it has a log, which a client does not.
+    instance: the process.
+    meeting: what it says about its log to another process with its name.
     """
 
     contract: Contract
     asks: bool
     has_log: bool = True
+    instance: str = ""
+    meeting: Meeting | None = None
 
 
 _decode_hello = msgspec.json.Decoder(Hello).decode
@@ -75,7 +81,7 @@ class ServiceLink(Component):
         self._bus = bus
         self._service = service
         self._name = name
-        self._new_id = source.new_id
+        self._source = source
         self._instance = source.new_id()
         self._contract = contract_of(service, name, remotes)
         self._remotes = remotes
@@ -88,6 +94,7 @@ class ServiceLink(Component):
         self._peers: dict[str, Peer] = {}
         self._by_command: dict[type[Command], Peer] = {}
         self._door: Door | None = None
+        self._namesakes: Namesakes | None = None
         self._asks: BusSubscription | None = None
         self._ended = asyncio.Event()
         self._is_open = False
@@ -95,9 +102,14 @@ class ServiceLink(Component):
         self._listeners: dict[str, frozenset[str]] = {}
         self.questions = Questions(bus, name, self._instance, self._exchanges_with)
 
-    def let_in(self, door: Door) -> None:
-        """Take commands of other services in through a door, from the start of this component on."""
+    def let_in(self, door: Door, store: EventStore) -> None:
+        """Take commands of other services in through a door, from the start of this component on.
+
+        store: the log, of which there is one under this service's name.
+        """
         self._door = door
+        now_us = self._source.now_us()
+        self._namesakes = Namesakes(self._name, self._instance, store, now_us, self._meet, self._give_way)
 
     @property
     def service(self) -> Service:
@@ -166,7 +178,7 @@ class ServiceLink(Component):
             copy.to,
             copy,
             None,
-            command_id=self._new_id() if command_id is None else checked_command_id(command_id),
+            command_id=self._source.new_id() if command_id is None else checked_command_id(command_id),
             known_fingerprint=codec.fingerprint(copy, encoded),
             fresh=command_id is None,
             correlation_id=checked_text(correlation_id, "correlation_id"),
@@ -201,16 +213,22 @@ class ServiceLink(Component):
             tasks.start_soon(peer.run)
         tasks.start_soon(self._run)
         if self._door is not None and self._service is not None:
-            self._asks = await self._bus.subscribe(asks_to(self._name, "*"), self._door.take, group=self._name)
+            self._asks = await self._bus.subscribe(asks_to(self._name, "*"), self._take_asks, group=self._name)
             await self.questions.start()
+            if self._namesakes is not None and self._namesakes.gives_way:
+                await self._give_way()
 
     async def stop(self) -> None:
         """Take no more commands, and answer those that were let in."""
+        await self._give_way()
+        if self._door is not None:
+            await self._door.close()
+
+    async def _give_way(self) -> None:
+        """Take no more commands and questions of other services."""
         if self._asks is not None:
             await self._asks.cancel()
         await self.questions.stop()
-        if self._door is not None:
-            await self._door.close()
 
     async def _run(self) -> None:
         """Close everything when the runtime ends."""
@@ -223,6 +241,8 @@ class ServiceLink(Component):
             if self._door is not None:
                 self._door.end()
             self.questions.end()
+            if self._namesakes is not None:
+                self._namesakes.end()
             with anyio.CancelScope(shield=True):
                 await self._bus.close()
 
@@ -238,6 +258,12 @@ class ServiceLink(Component):
         return await self._peers[service].void(command_id, causation_id, timeout_s)
 
     # --- what comes in --------------------------------------------------------------------------------------------
+
+    def _take_asks(self, message: BusMessage) -> None:
+        assert self._door is not None, "who subscribes has a door"
+        if self._namesakes is not None and self._namesakes.is_undecided:
+            self._namesakes.compare_again()
+        self._door.take(message)
 
     def _take_reply(self, message: BusMessage) -> None:
         _, service, number = message.subject.rsplit(".", 2) if not message.data else ("", "", "")
@@ -278,10 +304,15 @@ class ServiceLink(Component):
     # --- contracts ------------------------------------------------------------------------------------------------
 
     def _greet(self, *, asks: bool) -> None:
-        task = asyncio.get_running_loop().create_task(
-            self._publish_hello(Hello(self._contract, asks, self._service is not None))
-        )
+        if self._namesakes is not None and self._namesakes.gives_way:
+            return  # so that the other application with this name can start again
+        hello = Hello(self._contract, asks, self._service is not None, self._instance)
+        task = asyncio.get_running_loop().create_task(self._publish_hello(hello))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    async def _meet(self, meeting: Meeting) -> None:
+        """Say something to another process with the name of this service."""
+        await self._publish_hello(Hello(Contract(self._name), False, instance=self._instance, meeting=meeting))
 
     async def _publish_hello(self, hello: Hello) -> None:
         data = as_json(hello)
@@ -304,6 +335,10 @@ class ServiceLink(Component):
             return
         other = hello.contract
         if other.service == self._name:
+            if self._namesakes is not None and hello.has_log and (hello.asks or hello.meeting is not None):
+                self._namesakes.heard(hello.instance, hello.meeting)
+            return
+        if hello.meeting is not None:
             return
         peer = self._peers.get(other.service)
         if peer is not None:
@@ -338,6 +373,7 @@ class ServiceLink(Component):
             refused=self._door.refused if self._door is not None else 0,
             peers=tuple(peer.statistics() for peer in self._peers.values()),
             guests=tuple(guests),
+            problem=self._namesakes.problem if self._namesakes is not None else "",
         )
 
 

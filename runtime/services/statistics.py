@@ -44,6 +44,7 @@ class ServiceStatistics(msgspec.Struct, frozen=True, kw_only=True):
     bus: the address of the bus, without secrets.
     is_connected: whether messages reach the bus now.
     asked, refused: commands of other services since the start, and those among them that were not let in.
+    problem: two logs are on the bus under this name; which, where, and which of them takes no commands. Empty if not.
     """
 
     name: str
@@ -53,3 +54,4 @@ class ServiceStatistics(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     peers: tuple[PeerStatistics, ...]
     guests: tuple[GuestStatistics, ...]
+    problem: str = ""

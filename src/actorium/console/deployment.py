@@ -32,7 +32,7 @@ from actorium.store.event_store import EventStore
 from actorium.store.events import Event, event_type_of
 from actorium.store.shared import ClusterStore, Member, Placement
 
-_NO_SERVICES = ServicesView("", "", False, [], [], 0, 0, [], [])
+_NO_SERVICES = ServicesView("", "", False, [], [], 0, 0, [], [], "")
 
 
 class Deployment:
@@ -71,6 +71,7 @@ class Deployment:
             statistics.refused,
             [_peer(one, remotes[one.name]) for one in statistics.peers],
             [GuestView(one.name, one.in_flight, [*one.problems]) for one in statistics.guests],
+            statistics.problem,
         )
 
     async def channels(self) -> ChannelsView:

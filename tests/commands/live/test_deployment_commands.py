@@ -1,5 +1,6 @@
 """`actorium services`, `schedules` and `outlets`, on a running application."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -8,9 +9,11 @@ import pytest
 from support.command_line import output
 from support.market import market
 from support.served import Served, served
-from support.shop_parts import PlaceOrder
+from support.shop_parts import Order, PlaceOrder
 
 from actorium import Runtime
+from actorium.services import Service
+from actorium.store.memory import MemoryStore
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +70,23 @@ def test_held_events_are_listed_and_recalled(app: tuple[Served, list[str]], caps
     code, out, _ = output(capsys, "dead-letters", "list", *at)
     assert "discarded: " in out
     assert "a wrong price" in out
+
+
+def test_another_log_under_the_name_of_the_service_is_a_problem(
+    app: tuple[Served, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    running, at = app
+    running.do(ordered(running.runtime, "o-3"))
+
+    async def meet() -> None:
+        mine = running.runtime.statistics
+        here = mine().service
+        assert here is not None
+        async with Runtime([Order], store=MemoryStore(), service=Service("orders", bus=here.bus)):
+            while not (here := mine().service) or not here.problem:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    running.do(meet())
+    code, _, err = output(capsys, "services", *at)
+    assert code == 1
+    assert "two logs are on the bus as orders: log " in err

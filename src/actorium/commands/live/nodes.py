@@ -68,7 +68,8 @@ def _range(run: ShardsView) -> str:
 def services(*, where: Where, json: JsonFile = None) -> None:
     """Show the services around a running application: what it uses of them, and which of them use it.
 
-    The exit code is 1 if the bus is away, a service does not answer, or contracts do not fit.
+    The exit code is 1 if the bus is away, a service does not answer, contracts do not fit, or another log is on the bus
+    under the same name.
     """
     screen = screen_beside(json)
     with reached(where, screen) as application:
@@ -88,6 +89,7 @@ def services(*, where: Where, json: JsonFile = None) -> None:
     guests = [(one.name, str(one.in_flight)) for one in found.guests]
     print_rows(screen, ("used by", "in flight"), guests, "no other service has used it")
     problems = [] if found.is_connected else [f"the bus {found.bus} is not connected"]
+    problems += [found.problem] if found.problem else []
     problems += [f"{one.name} does not answer" for one in found.peers if one.circuit == "open"]
     problems += [f"{one.name}: {reason}" for one in found.peers for reason in one.problems.values()]
     problems += [f"{one.name}: {reason}" for one in found.guests for reason in one.problems]

@@ -62,6 +62,7 @@ class ServicesView(msgspec.Struct, frozen=True):
     """What this application offers to other services and uses of them; `name` is empty without any.
 
     asked, refused: commands of other services since the start, and those among them that were not let in.
+    problem: another log is on the bus under this name; empty if not.
     """
 
     name: str
@@ -73,6 +74,7 @@ class ServicesView(msgspec.Struct, frozen=True):
     refused: int
     peers: list[PeerView]
     guests: list[GuestView]
+    problem: str
 
 
 class ChannelView(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ export function Services({ latest }) {
   if (!value.name) return html`<h1>Services</h1><${Note}>This application is not connected with other services.<//>`;
   return html`<h1>Services</h1>
     ${!value.is_connected && html`<${Note} tone="bad">The bus ${value.bus} is not connected: commands to other services fail.<//>`}
+    ${value.problem && html`<${Note} tone="bad">${value.problem}<//>`}
     <section class="panel"><h2>${value.name} <span class="badge ${value.is_connected ? "good" : "bad"}">
         ${value.is_connected ? "connected" : "not connected"}</span></h2>
       <p class="soft">on ${value.bus}; ${number(value.asked)} commands of other services taken, ${number(value.refused)} refused</p>
