@@ -40,6 +40,25 @@ async def outage(world: World) -> None:
     await runtime.send(Ask("desk", "a", "b", 1))
 
 
+@simulation(faults=Faults.none())
+async def slow_repair(world: World) -> None:
+    """A table cannot be written until after its parked event was retried for the first time."""
+    over_s = world.now_s + 1.2
+
+    class Deposits(Projection):
+        count: int = 0
+
+        @on
+        def deposited(self, event: Deposited) -> None:
+            if world.now_s < over_s:
+                raise TimeoutError
+            self.count += 1
+
+    runtime = world.runtime([Account, Deposits])
+    await runtime.send(Open("alice", 1))
+    await runtime.send(Deposit("alice", 10))
+
+
 def balance(view: View) -> int:
     account = view.get(Account, "alice")
     return account.balance if account is not None else 0
@@ -53,6 +72,10 @@ def test_a_world_waits_only_for_submitted_commands_that_are_due_soon() -> None:
 
 def test_a_saga_that_gets_stuck_after_the_faults_stopped_is_retried_once_more() -> None:
     assert outage.run(0).violation is None
+
+
+def test_what_is_still_parked_at_rest_is_retried_again() -> None:
+    assert slow_repair.run(0).violation is None
 
 
 class Balances(Projection):

@@ -1,13 +1,16 @@
-"""The unfinished work of a world, and the checks of a world at rest."""
+"""The unfinished work of a world, what is stuck in it, and the checks of a world at rest."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from actorium.actors.actor import Actor
+from actorium.actors.errors import Rejected
 from actorium.actors.status import Status
 from actorium.application import Runtime
+from actorium.runtime.errors import FollowerElsewhere
 from actorium.runtime.statistics import RuntimeStatistics
 from actorium.sagas.model.stream import SagaStream
 from actorium.sagas.model.submissions import Submission
@@ -15,7 +18,7 @@ from actorium.simulation.checks.culprits import evolvers_of
 from actorium.simulation.checks.finding import EVOLVED, Violated
 from actorium.simulation.record.view import SagaSeen, View
 from actorium.simulation.record.witness import Witness
-from actorium.store.event_store import EventStore
+from actorium.store.event_store import DeadLetter, EventStore
 from actorium.store.tables.own_rows import ReadDue
 from actorium.store.wording import counted
 
@@ -47,6 +50,23 @@ def due_submissions(view: View, until_us: int) -> list[Submission]:
     return [one for one in waiting if one.accepted is None or one.accepted.due_us <= until_us]
 
 
+def parked(runtime: Runtime) -> list[DeadLetter]:
+    """Return the events parked by what runs here; of the others, the nodes that run them know."""
+    here = [one for one in runtime.processors.values() if one.statistics().state != "elsewhere"]
+    return [letter for processor in here for letter in processor.dead_letters()]
+
+
+async def retry_stuck(runtime: Runtime) -> None:
+    """Do what a person does after the faults are over: retry stuck sagas, and events parked here."""
+    for saga in runtime.catalog.sagas:
+        async for summary in runtime.sagas.list(saga, status="failed"):
+            with suppress(Rejected):  # the saga has ended or changed in the meantime
+                await runtime.sagas.retry(saga, summary.id, reason="the faults are over")
+    for processor in runtime.processors.values():
+        with suppress(FollowerElsewhere):
+            await processor.retry()
+
+
 def _shown(saga: SagaStream) -> str:
     return f"{saga.saga.saga_type}<{saga.id}> ({saga.status}: {saga.reason or ', '.join(saga.open)})"
 
@@ -69,12 +89,9 @@ class AtRest:
         for saga in self.stuck_sagas():
             what = f"{saga.type}<{saga.id}> failed: {saga.reason}"
             self._violated("every saga ends", "completed or undone", what)
-        for processor in runtime.processors.values():
-            if processor.statistics().state == "elsewhere":
-                continue  # the node that runs it knows what is parked
-            for letter in processor.dead_letters():
-                what = f"{letter.event_type} of {letter.stream} at {letter.position}: {letter.error}"
-                self._violated("nothing stays parked", f"nothing parked by {processor.name}", what)
+        for letter in parked(runtime):
+            what = f"{letter.event_type} of {letter.stream} at {letter.position}: {letter.error}"
+            self._violated("nothing stays parked", f"nothing parked by {letter.processor}", what)
         self._actors(runtime)
 
     def _actors(self, runtime: Runtime) -> None:

@@ -13,10 +13,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from actorium.actors.errors import Rejected
 from actorium.application import Runtime
-from actorium.runtime.errors import FollowerElsewhere
 from actorium.simulation.checks import Checks
+from actorium.simulation.checks.rest import parked, retry_stuck
 from actorium.simulation.record.history import History
 from actorium.simulation.record.trace import TraceMark
 from actorium.simulation.record.view import View
@@ -177,24 +176,20 @@ class Node:
                 what = error if isinstance(error, str) else described(error)
                 self.world.violated("no error goes unnoticed", "none", what)
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether sagas of its log are stuck, or this process has parked events."""
+        return bool(self.checks.resting.stuck_sagas() or (self.runtime is not None and self.look(parked)))
+
     async def retry_stuck(self) -> None:
         """Do what a person does after the faults are over: retry stuck sagas and parked events."""
         for _ in range(_MEND_ATTEMPTS - 1):
             try:
-                await self.call(self._retry_stuck)
+                await self.call(retry_stuck)
                 return
             except ActoriumError:
                 await asyncio.sleep(0.1)  # an outage, or a fault drawn before the faults stopped, may last a while
-        await self.call(self._retry_stuck)
-
-    async def _retry_stuck(self, runtime: Runtime) -> None:
-        for saga in runtime.catalog.sagas:
-            async for summary in runtime.sagas.list(saga, status="failed"):
-                with suppress(Rejected):  # the saga has ended or changed in the meantime
-                    await runtime.sagas.retry(saga, summary.id, reason="the faults are over")
-        for processor in runtime.processors.values():
-            with suppress(FollowerElsewhere):
-                await processor.retry()
+        await self.call(retry_stuck)
 
     async def busy(self, until_s: float) -> str | None:
         """Describe the work still in progress; None if there is none but commands due after `until_s`."""

@@ -48,6 +48,7 @@ _AFTERMATH_S = 120.0
 # The effects of faults last a little longer: an actor whose events failed to apply rejects commands for some seconds.
 _LOOKS_IN_S = 60.0
 _FENCED_WITHIN_S = 30.0
+_RETRIES = 3  # what parks events may move from one node to another while each is asked in turn to retry
 
 
 class World:
@@ -280,14 +281,8 @@ class World:
                     self.note(f"{invariant}: does not hold either; ignored", TraceMark.PASSED_OVER)
                 return
             at = self.machine.elapsed_s, self.machine.steps
-            self.violation = Violation(
-                invariant,
-                without_addresses(expected),
-                without_addresses(actual),
-                *at,
-                culprit=culprit,
-                is_stated=is_stated,
-            )
+            wanted, found = without_addresses(expected), without_addresses(actual)
+            self.violation = Violation(invariant, wanted, found, *at, culprit=culprit, is_stated=is_stated)
             self.note(f"VIOLATED {self.violation}", TraceMark.VIOLATED)
             self.machine.is_over = True
 
@@ -355,8 +350,10 @@ class World:
         for node in self._nodes:
             await self._await_eventual_rules(node, stopped_s)
         await self.rest()
-        await self._retry_stuck_sagas()
-        await self.rest()
+        for _ in range(_RETRIES):
+            if not await self._retry_stuck():
+                break
+            await self.rest()
         lives = [life for node in self._nodes for life in node.lives]
         self.ended_lives = [CrashAt(life.node.name, life.number, life.loop.steps) for life in lives]
         for node in self._nodes:
@@ -367,20 +364,21 @@ class World:
             await node.stop()
 
     async def _await_eventual_rules(self, node: Node, since_s: float) -> None:
-        """Wait until every `eventually` rule holds, each until its deadline; retry stuck sagas once meanwhile."""
+        """Wait until every `eventually` rule holds, each until its deadline; retry what is stuck once meanwhile."""
         pause_s, looks_in_s = 0.01, since_s + _LOOKS_IN_S
         while (unmet := node.checks.rules.unmet(self.machine.now_s - since_s)) is not None:
             if self.machine.now_s >= looks_in_s:
                 looks_in_s = math.inf
-                await self._retry_stuck_sagas()
+                await self._retry_stuck()
             await asyncio.sleep(min(pause_s, since_s + unmet[1] - self.machine.now_s))
             pause_s = min(2 * pause_s, 2.0 + (self.machine.now_s - since_s) * _PAUSE_PART)
 
-    async def _retry_stuck_sagas(self) -> None:
-        """Retry what failed because of the faults after they stopped, for example at a deadline."""
-        for node in self._nodes:
-            if node.checks.resting.stuck_sagas():
-                await node.retry_stuck()
+    async def _retry_stuck(self) -> bool:
+        """Retry what failed because of the faults after they stopped; return whether there was anything."""
+        stuck = [node for node in self._nodes if node.is_stuck]
+        for node in stuck:
+            await node.retry_stuck()
+        return bool(stuck)
 
     async def _finish_under_faults(self) -> None:
         """Let faults happen for a while as long as work is left: most steps of sagas run after the clients' part."""
