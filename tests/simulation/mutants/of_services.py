@@ -6,15 +6,23 @@ from typing import Any
 import msgspec
 import pytest
 from simulation.mutants.mutant import mutant
-from simulation.services.scenarios import shop
+from simulation.services.scenarios import commands, shop
 
 from actorium.errors import CommandConflict
 from actorium.runtime.bus.buses.memory import MemoryBus
+from actorium.runtime.commands.replies import Replies
+from actorium.runtime.messages import asker as asker_module
 from actorium.runtime.messages.asker import Asker
+from actorium.runtime.messages.frames import AskMessage
+from actorium.runtime.services import link, peer
+from actorium.runtime.services.circuit import Circuit
+from actorium.runtime.services.door import Door
 from actorium.runtime.services.events.inbox import Inbox
 from actorium.runtime.services.events.inbox_reader import InboxReader, InboxTail
 from actorium.runtime.services.events.publisher import Publisher, _End
 from actorium.runtime.services.peer import Peer
+from actorium.runtime.services.rate_limit import RateLimit
+from actorium.runtime.services.subjects import replies_to
 from actorium.sagas.execution.command_runner import CommandRunner
 from actorium.store.events import Event, RecordedEvent
 
@@ -171,3 +179,133 @@ def an_inbox_relies_on_hints(patch: pytest.MonkeyPatch) -> None:
         return await moved(tail, waiting, 1e9)
 
     patch.setattr(InboxTail, "moved", wait_for_a_hint)
+
+
+@mutant(commands, since=4)
+def a_door_forgets_what_it_refused(patch: pytest.MonkeyPatch) -> None:
+    """A later copy of a command without an effect gets the same reply; here it is carried out again."""
+    remember = Door._remember
+
+    def remember_what_is_under_way(door: Door, key: tuple[str, int], known: bytes | int) -> None:
+        if isinstance(known, int):
+            remember(door, key, known)
+
+    patch.setattr(Door, "_remember", remember_what_is_under_way)
+
+
+@mutant(commands, since=1)
+def a_service_does_not_look_who_sends(patch: pytest.MonkeyPatch) -> None:
+    """A command is accepted from the services named; here from all."""
+    made = Door._envelope
+
+    def envelope(door: Door, name: str, ask: AskMessage) -> Any:
+        accepts = door._service.accepts
+        door._service.accepts = dict.fromkeys(accepts)
+        try:
+            return made(door, name, ask)
+        finally:
+            door._service.accepts = accepts
+
+    patch.setattr(Door, "_envelope", envelope)
+
+
+@mutant(commands)
+def a_rate_limit_gives_nothing_back(patch: pytest.MonkeyPatch) -> None:
+    """A sender over its rate is let in again after a while; here never."""
+    wait_s = RateLimit.wait_s
+
+    def wait_for_ever(rate: RateLimit) -> float:
+        rate._at = rate._time()
+        return wait_s(rate)
+
+    patch.setattr(RateLimit, "wait_s", wait_for_ever)
+
+
+@mutant(commands, since=89)
+def a_reply_to_one_copy_ends_them_all(patch: pytest.MonkeyPatch) -> None:
+    """A reply without an effect ends a command if no later copy is under way; here in any case."""
+    patch.setattr(asker_module, "_is_without_effect", lambda reply: False)
+
+
+@mutant(commands, since=98)
+def a_copy_that_reached_nobody_fails_its_command(patch: pytest.MonkeyPatch) -> None:
+    """A command that was sent before may have taken effect, and waits on; here its last copy alone decides."""
+    undelivered = Asker.undelivered
+
+    def undelivered_at_once(asker: Asker, numbers: Any, error: Exception) -> None:
+        for number in numbers:
+            if (one := asker._asked.get(number)) is not None:
+                one.sent = 1
+                undelivered(asker, [number], error)
+
+    patch.setattr(Asker, "undelivered", undelivered_at_once)
+
+
+@mutant(commands)
+def a_stopping_service_says_that_nothing_was_done(patch: pytest.MonkeyPatch) -> None:
+    """A command that was sent may have taken effect when its sender stops; here its caller is told the opposite."""
+    close = Asker.close
+
+    def close_as_refused(asker: Asker, error: Exception) -> None:
+        for one in asker._asked.values():
+            if not one.future.done():
+                one.future.set_exception(error)
+        close(asker, error)
+
+    patch.setattr(Asker, "close", close_as_refused)
+
+
+@mutant(commands)
+def a_caller_waits_as_long_as_it_takes(patch: pytest.MonkeyPatch) -> None:
+    """A command without a reply ends with its timeout; here it is sent again until there is one."""
+    due = Asker._due
+
+    def due_again(asker: Asker, one: Any) -> None:
+        one.until = max(one.until, asker._loop.time() + one.timeout_s)
+        due(asker, one)
+
+    patch.setattr(Asker, "_due", due_again)
+
+
+@mutant(commands, since=31)
+def a_command_whose_caller_left_keeps_its_room(patch: pytest.MonkeyPatch) -> None:
+    """A command leaves the window when its caller leaves; here only when it is answered."""
+    ask = Asker.ask
+
+    async def ask_and_stay(asker: Asker, message: AskMessage) -> Any:
+        try:
+            return await ask(asker, message)
+        except asyncio.CancelledError:
+            asker.window.asks += 1
+            raise
+
+    patch.setattr(Asker, "ask", ask_and_stay)
+
+
+@mutant(commands, since=2)
+def a_reply_reaches_whichever_process_listens(patch: pytest.MonkeyPatch) -> None:
+    """A reply goes to the process that asked; here also to the next one, which counts from 1 again."""
+    for module in (link, peer):
+        patch.setattr(module, "replies_to", lambda service, instance: replies_to(service, "any"))
+
+
+@mutant(commands, since=59)
+def an_open_circuit_stays_open(patch: pytest.MonkeyPatch) -> None:
+    """An open circuit lets one command through after a while; here none."""
+    require_closed = Circuit.require_closed
+
+    def never_again(circuit: Circuit) -> None:
+        circuit._is_trying = True
+        require_closed(circuit)
+
+    patch.setattr(Circuit, "require_closed", never_again)
+
+
+@mutant(commands, since=117)
+def an_answer_names_the_tail_of_the_log(patch: pytest.MonkeyPatch) -> None:
+    """An answer without an effect names a position behind the state it rests on; here the end that memory knows."""
+
+    async def find_no_end(replies: Replies) -> None:
+        pass
+
+    patch.setattr(Replies, "_find_end", find_no_end)
