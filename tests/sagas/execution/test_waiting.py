@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from support.stores import Fault, FaultyStore, GatedStore, PassedThrough, append
 from support.transfers import (
     Ask,
@@ -52,6 +53,7 @@ class Waiter(Transfer):
         self.heard += event.word
 
 
+@pytest.mark.about("memory")  # a server's answers are steps of the loop too
 @virtual
 async def test_thirty_days_pass_in_few_steps_and_the_effects_are_undone() -> None:
     loop = asyncio.get_running_loop()
