@@ -14,7 +14,7 @@ from actorium.actors.aggregate import Aggregate
 from actorium.actors.commands import checked_id
 from actorium.actors.errors import HydrationFailed
 from actorium.runtime.arguments import checked_count, checked_event_classes, checked_timeout_s
-from actorium.runtime.cluster.followers import FirstStart, Followers, PlacedFollower, ProcessorFollower
+from actorium.runtime.cluster.followers import FirstStart, FirstStarts, Followers, PlacedFollower, ProcessorFollower
 from actorium.runtime.commands.read_only import refuse_to_write
 from actorium.runtime.component import BackgroundTask, Component
 from actorium.runtime.environment import RuntimeEnvironment
@@ -153,6 +153,11 @@ class ReadSide(Component):
     def is_on_nodes(self) -> bool:
         """Whether this runtime is a node of a cluster."""
         return self._placed is not None
+
+    @property
+    def first_starts(self) -> FirstStarts | None:
+        """What stores where followers begin that are new to the log, if this runtime is a node of a cluster."""
+        return None if self._placed is None else self._placed.first_starts
 
     def place_follower(self, follower: PlacedFollower, *, share: int | None = None) -> None:
         """Have a follower run on one node at a time, if this runtime is a node of a cluster.

@@ -12,7 +12,8 @@ Invariants, true between any two awaits:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+import math
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import anyio
@@ -35,6 +36,8 @@ log = logger("actorium.runtime")
 Save = Callable[[SaveCheckpoint], "asyncio.Future[None]"]
 
 _LOOK_AGAIN_S = 0.1
+# The owner of a follower is fenced a lease after it died, and another node then stores where the follower begins.
+_PATIENCE_LEASES = 2
 _MIRROR_S = (0.02, 0.5)
 
 
@@ -86,6 +89,8 @@ class FirstStarts(Component):
 
     Otherwise a crash after the first commands could let a follower begin behind them. When several nodes start at
     once, only the one that owns a follower stores where it begins; the others wait for it, or for its end.
+
+    Where an inbox begins is known only to the bus, which is opened later: `ServiceFeeds` has it stored with `save`.
     """
 
     def __init__(self, store: ClusterStore, directory: Directory) -> None:
@@ -99,21 +104,34 @@ class FirstStarts(Component):
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
         """Return when it is stored where each follower begins; raise the errors of the store."""
-        while new := await self._new(self._starts):
-            mine = await self._taken(new)
-            for name in await self._new(mine):  # another node may have stored it meanwhile
-                await self._starts[name].save()
+        await self._save(self._starts, math.inf, is_passive=True)
+
+    async def save(self, starts: Mapping[str, FirstStart]) -> Collection[str]:
+        """Store where some followers begin that this node may not take yet, although it serves already.
+
+        Returns the names of those that another node owns and has not stored within two leases: it cannot, or its code
+        does not store them. Raises the errors of the store.
+        """
+        return await self._save(starts, _PATIENCE_LEASES * self._store.lease_s, is_passive=False)
+
+    async def _save(self, starts: Mapping[str, FirstStart], patience_s: float, *, is_passive: bool) -> Collection[str]:
+        time = asyncio.get_running_loop().time
+        until = time() + patience_s
+        while new := await _new(starts, starts):
+            mine = await self._taken(new, is_passive)
+            for name in await _new(starts, mine):  # another node may have stored it meanwhile
+                await starts[name].save()
             if mine:
                 await self._release(mine)
-            else:
+            elif time() < until:
                 await asyncio.sleep(_LOOK_AGAIN_S)
+            else:
+                break
+        return new
 
-    async def _new(self, names: Collection[str]) -> list[str]:
-        return [name for name in names if await self._starts[name].is_new()]
-
-    async def _taken(self, names: Collection[str]) -> list[str]:
+    async def _taken(self, names: Collection[str], is_passive: bool) -> list[str]:
         """Take the followers among these that no node owns, and return them."""
-        members = await self._store.renew(is_passive=True)
+        members = await self._store.renew(is_passive=is_passive)
         for one in members.nodes:
             if one.number != self._directory.me and not one.has_lease:
                 await self._store.fence(one.number)
@@ -129,6 +147,11 @@ class FirstStarts(Component):
         while not is_released:
             self._directory.read(await self._store.placement())
             is_released = await self._store.place(self._directory.released(names))
+
+
+async def _new(starts: Mapping[str, FirstStart], names: Collection[str]) -> list[str]:
+    """Return the names of those that are new to the log."""
+    return [name for name in names if await starts[name].is_new()]
 
 
 class Followers(Component):

@@ -65,6 +65,7 @@ ONLY_WHEN_ASKED = frozenset(
         "test_catalog",
         "test_crash_points",
         "test_first_start",
+        "test_first_start_of_an_inbox",
         "test_lost_messages",
         "test_memory",
         "test_money",

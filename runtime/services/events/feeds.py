@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
+from functools import partial
 
 import anyio
 import anyio.abc
 
 from actorium.actors.aggregate import Aggregate
-from actorium.runtime.cluster.followers import ProcessorFollower
+from actorium.runtime.cluster.followers import FirstStart, ProcessorFollower
 from actorium.runtime.commands.dispatcher import Dispatcher
 from actorium.runtime.component import Component
 from actorium.runtime.environment import RuntimeEnvironment
@@ -23,6 +23,10 @@ from actorium.runtime.services.events.inbox_reader import InboxReader
 from actorium.runtime.services.events.publisher import Publisher
 from actorium.runtime.services.service import RemoteService, Service
 from actorium.store.errors import DamagedLog
+from actorium.store.log import logger
+from actorium.store.raised import error_text
+
+log = logger("actorium.services")
 
 
 class InboxFollower(ProcessorFollower):
@@ -63,10 +67,14 @@ class ServiceFeeds(Component):
         self._environment = environment
         self._processors: list[Processor] = []
         self._readers: list[InboxReader] = []
-        self._inboxes: list[Inbox] = []
+        self._inboxes_from_now: list[Inbox] = []
+        self._late: set[str] = set()  # inboxes that begin when the bus is back
 
     async def prepare(self) -> None:
-        """Create the processors; on a node of a cluster, each runs on one node at a time."""
+        """Create the processors, and store where inboxes begin that are new; the link has opened the bus.
+
+        On a node of a cluster, each processor runs on one node at a time.
+        """
         reads = self._reads
         if self._service.publishes:
             publisher = self._publisher()
@@ -83,19 +91,51 @@ class ServiceFeeds(Component):
             else:
                 self._readers.append(reader)
                 self._processors.append(inbox)
+        await self._save_starts()
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Start the processors that do not belong to a cluster.
-
-        When it returns, it is stored where the inboxes begin that are new here, unless the bus is away.
-        """
+        """Start the processors that do not belong to a cluster."""
         for reader in self._readers:
             await reader.open()
-        for inbox in self._inboxes:
-            with suppress(ServiceUnavailable, DamagedLog):  # its processor tries again, and reports it
-                await inbox.save_start()
         for processor in self._processors:
             tasks.start_soon(processor.run)
+
+    async def _save_starts(self) -> None:
+        """Store where inboxes begin that are new here and leave out what was published before now.
+
+        A crash must not let them begin later, behind events that were published when this process served already. If
+        the bus is away, the processor of the inbox stores it as soon as the bus is back.
+        """
+        starts = {
+            inbox.name: FirstStart(partial(self._may_save, inbox), partial(self._save_start, inbox))
+            for inbox in self._inboxes_from_now
+        }
+        first_starts = self._reads.first_starts
+        if first_starts is None:
+            for start in starts.values():
+                if await start.is_new():
+                    await start.save()
+        elif starts:
+            for name in await first_starts.save(starts):
+                self._begins_late(name, "another node has the inbox and has not stored where it begins")
+
+    async def _may_save(self, inbox: Inbox) -> bool:
+        return inbox.name not in self._late and await inbox.is_new()
+
+    async def _save_start(self, inbox: Inbox) -> None:
+        try:
+            await inbox.save_start()
+        except (ServiceUnavailable, DamagedLog) as error:
+            self._begins_late(inbox.name, error_text(error))
+
+    def _begins_late(self, name: str, reason: str) -> None:
+        self._late.add(name)
+        log.warning(
+            "inbox_begins_late",
+            inbox=name,
+            reason=reason,
+            effect="it begins where the stream ends when its end can be read, and leaves out what is published by then",
+        )
 
     def _publisher(self) -> Processor:
         environment, name = self._environment, self._service.name
@@ -118,8 +158,8 @@ class ServiceFeeds(Component):
             environment.source,
             settings.default_timeout_s,
         )
-        if not self._reads.is_on_nodes:
-            self._inboxes.append(work)
+        if remote.start == "now":
+            self._inboxes_from_now.append(work)
         delivery = ConcurrentDelivery(
             work, checkpoint, settings.handler_retry, environment.source, environment.is_stopping
         )

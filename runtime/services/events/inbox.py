@@ -185,16 +185,31 @@ class Inbox:
             timeout_s=self._timeout_s,
         )
 
+    @property
+    def name(self) -> str:
+        """The name under which its progress is saved."""
+        return self._checkpoint.name
+
+    async def is_new(self) -> bool:
+        """Return whether the service is new to this log: it is not stored where its inbox begins."""
+        return self._begins_after is None and await self._store.load_checkpoint(self._start_name) == 0
+
     async def save_start(self) -> int:
-        """Return the number of the event after which the inbox begins; it is saved if the service is new here."""
+        """Return the number of the event after which the inbox begins; it is saved if the service is new here.
+
+        Raises ServiceUnavailable or DamagedLog if that is the end of the stream, which cannot be read now.
+        """
         if self._begins_after is None:
-            name = f"{self._checkpoint.name} begins after"
-            known = await self._store.load_checkpoint(name)
+            known = await self._store.load_checkpoint(self._start_name)
             if known == 0:
                 known = 1 + (await self._reader.last_number() if self._remote.start == "now" else 0)
-                await self._checkpoint.writer(SaveCheckpoint(name, known))
+                await self._checkpoint.writer(SaveCheckpoint(self._start_name, known))
             self._begins_after = known - 1
         return self._begins_after
+
+    @property
+    def _start_name(self) -> str:
+        return f"{self._checkpoint.name} begins after"
 
     async def prepare(self) -> None:
         """Continue where the last run ended; a service that is new here begins where `start` says."""

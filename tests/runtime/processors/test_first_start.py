@@ -1,36 +1,27 @@
 """Wherever a process dies at its first start, its followers of the log begin where that start found the log's end.
 
-The first start with sagas, a reaction, an outlet or another service is repeated for each of its commits, and the
-process dies there.
+The first start with sagas, a reaction or an outlet is repeated for each of its commits, and the process dies there.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 from zlib import crc32
 
 import pytest
-from support.crashing import CrashingStore
-from support.shop_parts import Customer, CustomerOpened, OpenCustomer, Order
+from support.first_starts import DyingNode, SlowSaves, until_death
 from support.stores import whole_log
 from support.transfers import Ask, Desk, TransferRequested, runtime_of
 from support.virtual_time import run_virtual
 
 from actorium import EventStore, Outlet, RecordedEvent, Runtime, Saga, react, starts
 from actorium.cluster import Cluster
-from actorium.errors import CommitUnknown, Fenced, RuntimeClosed, StoreInUse
-from actorium.runtime.bus.buses.memory import MemoryBus
-from actorium.services import RemoteService, Service
-from actorium.store.event_store import AppendBatch, Appended, SaveCheckpoint, SaveFailure
+from actorium.errors import CommitUnknown, RuntimeClosed, StoreInUse
 from actorium.store.memory import MemoryStore
-from actorium.store.shared import Placement
 from actorium.testing import LoopSource
 from actorium.testing.models.cluster_model import ClusterModel, ClusterModelStore
 from actorium.types import CloudEvent
-
-R = TypeVar("R")
-W = TypeVar("W")
 
 
 class SinceNow(Saga):
@@ -43,14 +34,6 @@ class SinceBeginning(Saga):
 
     @starts
     def requested(self, event: TransferRequested) -> None: ...
-
-
-class SlowSaves(CrashingStore):
-    """Commands are acknowledged long before a checkpoint is saved that nothing waits for."""
-
-    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
-        await asyncio.sleep(1)
-        return await super().save(checkpoints)
 
 
 class FirstStart:
@@ -94,16 +77,6 @@ async def live(runtime: Runtime) -> None:
         await asyncio.sleep(2)
 
 
-async def until_death(store: CrashingStore, runtime: Runtime, living: Coroutine[Any, Any, None]) -> None:
-    life, death = asyncio.create_task(living), asyncio.create_task(store.died.wait())
-    await asyncio.wait((life, death), return_when=asyncio.FIRST_COMPLETED)
-    life.cancel()
-    death.cancel()
-    if store.died.is_set():
-        await store.bury(runtime)
-    await asyncio.gather(life, death, return_exceptions=True)
-
-
 async def die_and_start_again(followers: Sequence[str], at: int, *, after: bool) -> int:
     """Die at a commit of the first start, if there are as many, and check the second; return the first's commits."""
     log, first = MemoryStore(), FirstStart(*followers)
@@ -134,52 +107,6 @@ def test_a_crash_at_any_commit_of_the_first_start_loses_no_event(followers: Sequ
     for at in range(1, commits + 1):
         for after in (False, True):
             run_virtual(die_and_start_again(followers, at, after=after))
-
-
-class DyingNode(ClusterModelStore):
-    """The node that uses it is killed and fenced at write number `at` (from 1): before it, or right after."""
-
-    def __init__(self, model: ClusterModel, at: int = 0, *, after: bool = False) -> None:
-        super().__init__(model)
-        self._at = at
-        self._after = after
-        self.commits = 0
-
-    async def append(self, batch: AppendBatch) -> Appended:
-        return await self._write(super().append, batch)
-
-    async def save(self, checkpoints: Sequence[SaveCheckpoint]) -> Mapping[int, SaveFailure]:
-        await asyncio.sleep(0.5)
-        return await self._write(super().save, checkpoints)
-
-    async def place(self, after: Placement) -> bool:
-        return await self._write(super().place, after)
-
-    async def pass_on(self, shards: Mapping[int, int]) -> None:
-        await self._write(super().pass_on, shards)
-
-    async def _write(self, write: Callable[[W], Awaitable[R]], what: W) -> R:
-        self.commits += 1
-        if self.commits == self._at:
-            if self._after:
-                await write(what)
-            assert self.writer is not None
-            self._cluster.end_session(self.writer)
-            self._cluster._remove(self.writer)
-            _ignore_the_dead()
-        return await write(what)
-
-
-def _ignore_the_dead() -> None:
-    """Accept that nobody sees the errors of a process that was killed."""
-    loop = asyncio.get_running_loop()
-    others = loop.get_exception_handler()
-
-    def unless_it_is_dead(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if not isinstance(context.get("exception"), Fenced) and others is not None:
-            others(loop, context)
-
-    loop.set_exception_handler(unless_it_is_dead)
 
 
 async def die_as_a_node_and_start_others(at: int, *, after: bool, together: bool) -> int:
@@ -227,42 +154,3 @@ def test_a_crash_of_a_node_at_any_commit_of_the_first_start_loses_no_event(toget
     for at in range(1, commits + 1):
         for after in (False, True):
             run_virtual(die_as_a_node_and_start_others(at, after=after, together=together))
-
-
-async def die_and_take_in_again(at: int, *, after: bool) -> int:
-    """Die at a commit of the first start with another service's events; check the second."""
-    name, log, opened = f"first-start-{at}-{after}", MemoryStore(), {"earlier"}
-
-    def orders(store: EventStore) -> Runtime:
-        remote = RemoteService("customers", events=[CustomerOpened], start="now")
-        return Runtime([Order, remote], store=store, service=Service("orders", bus=MemoryBus(name)))
-
-    publishing = Service("customers", bus=MemoryBus(name), publishes=[CustomerOpened])
-    async with Runtime([Customer], store=MemoryStore(), service=publishing) as customers:
-
-        async def live(runtime: Runtime) -> None:
-            async with runtime:
-                for id in ("one", "two"):
-                    opened.add(id)
-                    await customers.send(OpenCustomer(id, 1))
-                    await asyncio.sleep(0.7)
-                await asyncio.sleep(2)
-
-        await customers.send(OpenCustomer("earlier", 1))
-        await asyncio.sleep(1)
-        store = SlowSaves(log, at, after=after)
-        runtime = orders(store)
-        await until_death(store, runtime, live(runtime))
-        async with orders(log):
-            await asyncio.sleep(10)
-            taken_in = {one.stream.id for one in await whole_log(log) if one.stream.type == "customers"}
-    assert taken_in == opened - {"earlier"}
-    return store.commits
-
-
-def test_a_crash_at_any_commit_of_the_first_start_loses_no_event_of_another_service() -> None:
-    commits = run_virtual(die_and_take_in_again(0, after=False))
-    assert commits >= 3
-    for at in range(1, commits + 1):
-        for after in (False, True):
-            run_virtual(die_and_take_in_again(at, after=after))
