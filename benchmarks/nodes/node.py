@@ -12,6 +12,7 @@ import logging
 import random
 import sys
 import time
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import structlog
@@ -33,17 +34,31 @@ class NodeLoad(msgspec.Struct):
     cpu_s: float = 0.0
 
 
+async def owned_by(runtime: Runtime, name: str) -> Callable[[str, str], bool]:
+    """Return a function that says whether a stream, given its type and id, belongs to the node with a name."""
+    store = runtime.store
+    assert isinstance(store, ClusterStore), "a node has a log that nodes share"
+    members, placement = await store.cluster_state()
+    me = next(one.number for one in members.nodes if one.name == name)
+    return lambda stream_type, id: placement.shards[shard_of(stream_type, id)] == me
+
+
 async def ids(runtime: Runtime, name: str, which: str) -> list[str]:
     """Return the accounts that belong to any node, to the one with a name (`own`), or to `other` ones."""
     found = [f"account-{number}" for number in range(ACCOUNTS)]
     if which == "any":
         return found
-    store = runtime.store
-    assert isinstance(store, ClusterStore), "a node has a log that nodes share"
-    members, placement = await store.cluster_state()
-    me = next(one.number for one in members.nodes if one.name == name)
-    owners = {id: placement.shards[shard_of(Account.__name__, id)] for id in found}
-    return [id for id in found if (owners[id] == me) == (which == "own")]
+    is_own = await owned_by(runtime, name)
+    return [id for id in found if is_own(Account.__name__, id) == (which == "own")]
+
+
+async def orders() -> AsyncIterator[list[str]]:
+    """Say that this node serves, and yield the words of each line on standard input until it ends."""
+    print("serves", flush=True)
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    while line := (await lines.readline()).decode().split():
+        yield line
 
 
 async def load(runtime: Runtime, targets: list[str], callers: int, seconds: float) -> int:
@@ -74,10 +89,7 @@ async def warm_up(runtime: Runtime, targets: list[str], callers: int) -> int:
 
 async def _main(url: str, name: str) -> None:
     async with Runtime([Account], store=url, cluster=Cluster(node=name)) as runtime:
-        print("serves", flush=True)
-        lines = asyncio.StreamReader()
-        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-        while line := (await lines.readline()).decode().split():
+        async for line in orders():
             which, callers, seconds = line[0], int(line[1]), float(line[2])
             targets = await ids(runtime, name, which) if callers else []
             begun_s, began = time.process_time(), time.perf_counter()
