@@ -1,11 +1,14 @@
-"""Measure 1, 2 and 4 nodes, each limited to a share of one processor, and what a command to another node costs.
+"""Measure commands and sagas on 1, 2 and 4 nodes, each limited to a share of one processor.
 
-`python -m actorium.benchmarks.nodes [--share 0.2] [--seconds 10] [--callers 64]`; it needs root, for the limits, and
-starts a PostgreSQL server, which is not limited.
+`python -m actorium.benchmarks.nodes [--share 0.2] [--seconds 10] [--callers 64] [--sagas 512]`; it needs root, for the
+limits, and starts a PostgreSQL server, which is not limited.
 
 The callers are in the nodes, so their share pays for them as well. They send first to accounts of their own node, as
 clients that know the owner do, and then to accounts of any node: with four nodes, three of four such commands travel.
 Before each measurement, every account gets a command from each node, and the load runs for a while without counting.
+
+Sagas of three steps are started at their owners, that is at a desk of the node that owns the saga as well, or at any
+node. The accounts of their steps belong to any node in both cases.
 """
 
 from __future__ import annotations
@@ -73,24 +76,25 @@ async def _cost(server: PostgresServer, callers: int, seconds: float) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run both measurements."""
+    """Run the measurements."""
     parser = argparse.ArgumentParser(prog="python -m actorium.benchmarks.nodes", description=__doc__)
     parser.add_argument("--share", type=float, default=0.2, help="how much of one processor each node gets")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long to measure each")
     parser.add_argument("--callers", type=int, default=64, help="callers on each node")
+    parser.add_argument("--sagas", type=int, default=512, help="sagas in flight for each node")
     parser.add_argument("--only", nargs="+", choices=_PARTS, default=_PARTS, help="what to measure")
     asked = parser.parse_args(arguments)
     with own_server() as server:
         print(
-            f"each node has {asked.share} of a processor and {asked.callers} callers; {asked.seconds} s each; "
-            "every commit is flushed to the disk (fsync and synchronous_commit on)"
+            f"each node has {asked.share} of a processor, {asked.callers} callers and {asked.sagas} sagas in "
+            f"flight; {asked.seconds:g} s each; every commit is flushed to the disk (fsync and synchronous_commit on)"
         )
         if "commands" in asked.only:
             asyncio.run(_scaling(server, asked.share, asked.callers, asked.seconds))
         if "cost" in asked.only:
             asyncio.run(_cost(server, asked.callers, asked.seconds))
         if "sagas" in asked.only:
-            asyncio.run(measure_sagas(server, asked.share, asked.callers, asked.seconds))
+            asyncio.run(measure_sagas(server, asked.share, asked.sagas, asked.seconds))
 
 
 if __name__ == "__main__":
