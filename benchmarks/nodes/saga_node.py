@@ -15,7 +15,7 @@ from actorium import Runtime
 from actorium.benchmarks.measuring.quiet import be_quiet
 from actorium.benchmarks.nodes.cluster import NAMES
 from actorium.benchmarks.nodes.node import orders, owned_by
-from actorium.benchmarks.nodes.routes import PARTS, OpenRoute, Route, RouteDesk
+from actorium.benchmarks.nodes.voyages import PARTS, OpenVoyage, Voyage, VoyageDesk
 from actorium.cluster import Cluster
 
 _DESKS = 50
@@ -35,21 +35,21 @@ class _Starter:
         """Start sagas without waiting for them."""
         if where not in self._sources:
             self._sources[where] = await self._places(where)
-        for desk, route in itertools.islice(self._sources[where], count):
+        for desk, voyage in itertools.islice(self._sources[where], count):
             number = next(self._numbers) * len(NAMES) + NAMES.index(self._name)
-            task = asyncio.ensure_future(self._runtime.send(OpenRoute(desk, route, number)))
+            task = asyncio.ensure_future(self._runtime.send(OpenVoyage(desk, voyage, number)))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 
     async def _places(self, where: str) -> Iterator[tuple[str, str]]:
         """Return pairs of a desk and the id of a saga, without an end."""
         desks = (f"desk-{self._name}-{number}" for number in itertools.count())
-        routes = (f"{self._name}-{where}-{number}" for number in itertools.count())
+        voyages = (f"{self._name}-{where}-{number}" for number in itertools.count())
         if where == "own":
             is_own = await owned_by(self._runtime, self._name)
-            desks = (id for id in desks if is_own(RouteDesk.__name__, id))
-            routes = (id for id in routes if is_own(Route.__name__, id))
-        return zip(itertools.cycle(list(itertools.islice(desks, _DESKS))), routes)
+            desks = (id for id in desks if is_own(VoyageDesk.__name__, id))
+            voyages = (id for id in voyages if is_own(Voyage.__name__, id))
+        return zip(itertools.cycle(list(itertools.islice(desks, _DESKS))), voyages)
 
 
 async def _main(url: str, name: str) -> None:

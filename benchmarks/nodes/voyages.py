@@ -1,4 +1,4 @@
-"""What the nodes run to measure sagas: desks that open routes, and a saga that marks three accounts for each route."""
+"""What nodes run to measure sagas: desks that open voyages, and a saga that marks three accounts for each of them."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ from actorium.benchmarks.scenarios.sagas import LeaveMark, TransferAccount
 ACCOUNTS = 500
 
 
-class OpenRoute(Command):
+class OpenVoyage(Command):
     """Start a saga with this id."""
 
-    route: str
+    voyage: str
     number: int
 
 
-class RouteOpened(Event):
+class VoyageOpened(Event):
     """A saga is to start."""
 
-    route: str
+    voyage: str
     number: int
 
 
-class RouteDesk(Aggregate):
-    """Opens routes."""
+class VoyageDesk(Aggregate):
+    """Opens voyages."""
 
     opened: int = 0
 
     @decide
-    def open(self, command: OpenRoute) -> RouteOpened:
-        return RouteOpened(command.route, command.number)
+    def open(self, command: OpenVoyage) -> VoyageOpened:
+        return VoyageOpened(command.voyage, command.number)
 
     @evolve
-    def counted(self, event: RouteOpened) -> None:
+    def counted(self, event: VoyageOpened) -> None:
         self.opened += 1
 
 
-class Route(Saga):
+class Voyage(Saga):
     """Leaves a mark on three accounts, one after the other."""
 
     number: int = 0
 
-    @starts(correlate="route")
-    def opened(self, event: RouteOpened) -> None:
+    @starts(correlate="voyage")
+    def opened(self, event: VoyageOpened) -> None:
         self.number = event.number
 
     @step(undo=None)
@@ -58,4 +58,4 @@ class Route(Saga):
         return LeaveMark(f"account-{(self.number * 13 + 2) % ACCOUNTS}", self.number)
 
 
-PARTS = [RouteDesk, TransferAccount, Route]
+PARTS = [VoyageDesk, TransferAccount, Voyage]
