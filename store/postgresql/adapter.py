@@ -267,7 +267,7 @@ class PostgreSQLStore:
             session, lease, lambda: session.appender.run_to_end(attempt), lambda: appending.is_in_doubt
         )
         if self._connector.acknowledge(batch, appended):
-            session.growth.grown()
+            session.growth.grown_to(Head(self._connector.acknowledged, appended.recorded_us))
         if batch.snapshots:
             await self._save_snapshots(session, batch.snapshots)
         return appended
@@ -338,11 +338,12 @@ class PostgreSQLStore:
     async def watch(self, position: int, poll_s: float) -> Head:
         """Return the end of the log once it is beyond a position; look every `poll_s` seconds, and at each hint."""
         while True:
-            session = self._require_open()
-            end = await self._read(session.growth.look, session.growth.session)
-            if end.position > position:
-                return end
-            await session.growth.heard(poll_s)
+            growth = self._require_open().growth
+            if growth.must_look:
+                await self._read(growth.look, growth.session)
+            if growth.end.position > position:
+                return growth.end
+            await growth.heard(poll_s)
 
     async def find_commands(self, command_ids: Sequence[str]) -> Mapping[str, CommandRecord]:
         return await self._read(lambda c: find_commands(c, command_ids))

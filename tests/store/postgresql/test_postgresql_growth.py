@@ -48,6 +48,37 @@ async def test_a_hint_follows_the_last_append(opened: PostgreSQLStore, beside: P
 
 
 @pytest.mark.asyncio
+async def test_a_hint_says_where_the_log_ends(url: str, opened: PostgreSQLStore, beside: PostgreSQLStore) -> None:
+    async def statements() -> list[object]:
+        last = "SELECT query_start FROM pg_stat_activity WHERE application_name = $1"
+        return [*await run_sql(url, last, f"{schema_of(url)[:40]} watch")]
+
+    assert (await beside.watch(-1, NEVER_S)).position == 0
+    before = await statements()
+    watching = asyncio.ensure_future(beside.watch(0, NEVER_S))
+    await write(opened, 0)
+    assert await watching == await opened.head()
+    assert await statements() == before
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("hint", ["", "7 7 another_schema"])
+async def test_any_other_hint_lets_them_look(
+    url: str, opened: PostgreSQLStore, beside: PostgreSQLStore, hint: str
+) -> None:
+    assert (await beside.watch(-1, NEVER_S)).position == 0
+    await opened.append(AppendBatch(1, [append(ALICE, 0), append(ALICE, 1)]))
+    assert (await beside.watch(0, NEVER_S)).position == 2
+    session = beside._session
+    assert session is not None
+    watching = asyncio.ensure_future(beside.watch(2, NEVER_S))
+    await asyncio.sleep(0)
+    await run_sql(url, f"UPDATE {schema_of(url)}.log SET position = 3")  # as an append whose hint is lost
+    await run_sql(url, "SELECT pg_notify($1, $2)", session.growth._channel, hint)
+    assert (await watching).position == 3
+
+
+@pytest.mark.asyncio
 async def test_several_watch_one_log(opened: PostgreSQLStore, beside: PostgreSQLStore) -> None:
     watching = [asyncio.ensure_future(beside.watch(0, NEVER_S)) for _ in range(5)]
     await write(opened, 0)
