@@ -199,9 +199,10 @@ class Followers(Component):
             saved = self._save(msgspec.structs.replace(checkpoint, follower=name))
             flying.add(saved)
             saved.add_done_callback(flying.discard)
-            # A caller that is cancelled cancels what it awaits, and the save goes on.
+            # A caller that is cancelled cancels what it awaits, and the save goes on. Then nobody asks for its error.
             shielded = asyncio.shield(saved)
-            shielded.add_done_callback(lambda one: one.cancelled() or one.exception())
+            for one in (saved, shielded):
+                one.add_done_callback(lambda done: done.cancelled() or done.exception())
             return shielded
 
         return save
