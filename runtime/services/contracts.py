@@ -67,10 +67,14 @@ def _schemas(messages: Collection[type[Command] | type[Event]]) -> dict[str, Sch
 
 
 class Misfit(msgspec.Struct, frozen=True):
-    """Why a message of one service does not fit another; `message` is its stored name."""
+    """Why a message of one service does not fit another; `message` is its stored name.
+
+    is_refused: it is a command that the other service does not accept, whatever its fields.
+    """
 
     message: str
     reason: str
+    is_refused: bool = False
 
 
 def problems_between(user: Contract, offerer: Contract) -> list[Misfit]:
@@ -82,9 +86,10 @@ def problems_between(user: Contract, offerer: Contract) -> list[Misfit]:
     for name, schema in uses.commands.items():
         accepted = offerer.accepts.get(name)
         if accepted is None:
-            found.append(Misfit(name, f"{offerer.service} does not accept {name}"))
+            found.append(Misfit(name, f"{offerer.service} does not accept {name}", is_refused=True))
         elif user.service not in offerer.only_from.get(name, [user.service]):
-            found.append(Misfit(name, f"{offerer.service} does not accept {name} from {user.service}"))
+            reason = f"{offerer.service} does not accept {name} from {user.service}"
+            found.append(Misfit(name, reason, is_refused=True))
         else:
             found += _named(name, misfits(schema, accepted, user.service, offerer.service))
     for name, schema in uses.events.items():

@@ -14,7 +14,7 @@ import msgspec
 
 from actorium.actors.commands import Ack, command_type_of
 from actorium.actors.envelope import Envelope
-from actorium.actors.errors import CommandConflict
+from actorium.actors.errors import CommandConflict, NotAllowed
 from actorium.runtime.bus.bus import Bus
 from actorium.runtime.errors import CommandTimeout, ServiceUnavailable
 from actorium.runtime.messages.answers import outcome_of
@@ -61,7 +61,7 @@ class Peer:
         self._window = Window(remote.name, max_asks=remote.max_unanswered)
         self.asker = Asker(remote.name, self._window, self._sender)
         self._is_known = False
-        self._problems: dict[str, str] = {}
+        self._problems: dict[str, Misfit] = {}
         self._reads_events = bool(remote.events)
 
     async def run(self) -> None:
@@ -86,8 +86,10 @@ class Peer:
         """
         assert envelope.command is not None, "only commands are sent to other services"
         name = command_type_of(type(envelope.command))
-        if name in self._problems:
-            raise ConfigurationError(f"{name} was not sent to {self.remote.name}: {self._problems[name]}")
+        if (problem := self._problems.get(name)) is not None:
+            kind = NotAllowed if problem.is_refused else ConfigurationError
+            advice = "see its Service(accepts=…)" if problem.is_refused else "change one of the two, and deploy it"
+            raise kind(f"{name} was not sent to {self.remote.name}: {problem.reason}; {advice}")
         return await self._ask(
             AskMessage(
                 self.asker.next_number(),
@@ -119,7 +121,8 @@ class Peer:
     async def _ask(self, ask: AskMessage) -> Ack:
         if not self._bus.is_connected:
             raise ServiceUnavailable(
-                f"{ask.type} was not sent to {self.remote.name}: the bus {self._bus.describe()} is not connected",
+                f"{ask.type} was not sent to {self.remote.name}: the bus {self._bus.describe()} is not connected; "
+                "start its server, or send again later",
                 service=self.remote.name,
             )
         self.circuit.require_closed()
@@ -168,7 +171,7 @@ class Peer:
 
     def met(self, problems: Sequence[Misfit]) -> None:
         """Take the outcome of a comparison of contracts: commands that do not fit are no longer sent."""
-        found = {one.message: one.reason for one in problems}
+        found = {one.message: one for one in problems}
         if problems and found != self._problems:
             log.error("contracts_differ", service=self.remote.name, problems=[one.reason for one in problems])
         elif self._problems and not problems:
@@ -186,5 +189,5 @@ class Peer:
             unanswered=window.asks,
             waiting=window.waiting,
             refused=window.refused,
-            problems=self._problems,
+            problems={name: one.reason for name, one in self._problems.items()},
         )

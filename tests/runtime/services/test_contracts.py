@@ -9,7 +9,7 @@ from support.shop_parts import Customer, CustomerOpened, OpenCustomer, Order, Re
 from support.virtual_time import settled, virtual
 
 from actorium import Command, Event, Runtime
-from actorium.errors import ConfigurationError
+from actorium.errors import ConfigurationError, NotAllowed
 from actorium.runtime.services.contracts import contract_of, misfits, problems_between
 from actorium.services import RemoteService, Service
 from actorium.store.memory import MemoryStore
@@ -136,7 +136,7 @@ async def test_a_deployment_that_fits_again_is_noticed() -> None:
     async with Runtime([Order, remote], store=MemoryStore(), service=Service("orders", bus=bus)) as orders:
         async with Runtime([Customer], store=MemoryStore(), service=Service("customers", bus=bus)):
             await settled()
-            with pytest.raises(ConfigurationError, match="customers does not accept OpenCustomer"):
+            with pytest.raises(NotAllowed, match="customers does not accept OpenCustomer"):
                 await orders.send(OpenCustomer("c-1", 100))
         fixed = Service("customers", bus=bus, accepts=[OpenCustomer])
         async with Runtime([Customer], store=MemoryStore(), service=fixed):
