@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import ssl
 from collections.abc import Mapping
 from typing import Any
@@ -51,7 +53,7 @@ def _nats(url: str, scheme: str, place: str, options: Mapping[str, str]) -> Bus:
         if name not in _OPTIONS:
             raise ConfigurationError(f"bus {shown!r}: no option {name!r}; options: {', '.join(_OPTIONS)}")
         if name in _FILES:
-            passed[_FILES[name]] = value
+            passed[_FILES[name]] = _credentials(shown, name, value)
         elif name == "fsync":
             if value not in _FLAGS:
                 raise ConfigurationError(f"bus {shown!r}: fsync={value!r} must be yes or no")
@@ -77,7 +79,18 @@ def _require_host(shown: str, host: str) -> None:
         )
 
 
+def _credentials(shown: str, option: str, path: str) -> str:
+    if not os.access(path, os.R_OK):
+        raise ConfigurationError(f"bus {shown!r}: {option}={path!r} cannot be read; name a file with credentials")
+    if importlib.util.find_spec("nkeys") is None:
+        raise ConfigurationError(f"bus {shown!r}: {option}= needs the package nkeys: pip install 'nats-py[nkeys]'")
+    return path
+
+
 def _tls(shown: str, options: Mapping[str, str]) -> ssl.SSLContext:
+    for name, path in options.items():
+        if name.startswith("tls_") and not os.access(path, os.R_OK):
+            raise ConfigurationError(f"bus {shown!r}: {name}={path!r} cannot be read; name a file in PEM format")
     try:
         context = ssl.create_default_context(cafile=options.get("tls_ca"))
         if "tls_cert" in options:

@@ -309,7 +309,10 @@ class NatsBus:
             except BaseException as raised:
                 let_through(raised)
                 if _is_denied(raised) and self._tried is not None and not self._tried.done():
-                    self._refusal = ConfigurationError(f"the bus {self.describe()} refused {self._name}: {raised}")
+                    self._refusal = ConfigurationError(
+                        f"the bus {self.describe()} refused {self._name}: {raised}; correct the user, the password or "
+                        "the credentials in its URL, or the server's permissions"
+                    )
                     return
                 if error_text(raised) != logged:
                     logged = error_text(raised)

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import certifi
@@ -199,7 +200,10 @@ async def test_a_stream_that_may_not_be_read_directly_says_so() -> None:
         ("nats://me:secret@host?fsyncs=yes", "no option 'fsyncs'"),
         ("nats://host?fsync=perhaps", "must be yes or no"),
         ("nats://host?replicas=0", "a number from 1 to 5"),
-        ("tls://host?tls_ca=/nowhere/ca.pem", "cannot be read"),
+        ("tls://host?tls_ca=/nowhere/ca.pem", "tls_ca='/nowhere/ca.pem' cannot be read"),
+        (f"tls://host?tls_ca={__file__}", "certificates cannot be read"),
+        ("nats://host?creds=/nowhere/app.creds", "creds='/nowhere/app.creds' cannot be read"),
+        (f"nats://host?nkey={__file__}", r"nkey= needs the package nkeys: pip install 'nats-py\[nkeys\]'"),
     ],
 )
 def test_a_wrong_url_says_what_is_wrong(url: str, said: str) -> None:
@@ -214,11 +218,15 @@ def test_anything_else_is_not_a_bus() -> None:
         open_bus(wrong)
 
 
-def test_a_url_names_all_servers_and_passes_options_on() -> None:
-    bus = open_bus("nats://user:pw@one:4222,two:4222?creds=/etc/app.creds&fsync=yes&replicas=3")
+def test_a_url_names_all_servers_and_passes_options_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nkeys.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    credentials = tmp_path / "app.creds"
+    credentials.touch()
+    bus = open_bus(f"nats://user:pw@one:4222,two:4222?creds={credentials}&fsync=yes&replicas=3")
     assert isinstance(bus, NatsBus)
     assert bus._servers == ["nats://user:pw@one:4222", "nats://user:pw@two:4222"]
-    assert bus._options == {"user_credentials": "/etc/app.creds"}
+    assert bus._options == {"user_credentials": str(credentials)}
     assert (bus._fsync, bus._replicas) == (True, 3)
     secured = open_bus(f"tls://host?tls_ca={certifi.where()}")
     assert isinstance(secured, NatsBus)
