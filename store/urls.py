@@ -46,7 +46,7 @@ def open_store(store: str | EventStore) -> EventStore:
     store = _shown(store)
     make = _SCHEMES.get(scheme.lower()) if separator else None
     if make is None:
-        advice = "" if separator or not store else _for_a_file(store)
+        advice = "" if separator or not store or _starts_as_url(store) else _for_a_file(store)
         raise ConfigurationError(f"store {store!r} has no known scheme; URLs are {', '.join(_SHAPES)}{advice}")
     place, _, query = rest.partition("?")
     options: dict[str, str] = {}
@@ -57,13 +57,17 @@ def open_store(store: str | EventStore) -> EventStore:
     return make(store, place, options)
 
 
+def _starts_as_url(store: str) -> bool:
+    return store.partition(":")[0].lower() in _SCHEMES
+
+
 def _for_a_file(path: str) -> str:
     return f"; for the file {path!r} write {f'sqlite:///{path}'!r}"
 
 
 def _shown(url: str) -> str:
     """Return a URL for a message: that of a server without its user, its password and its options."""
-    scheme, separator, rest = url.partition("://")
+    scheme, separator, rest = url.partition("://" if "://" in url or not _starts_as_url(url) else ":")
     if scheme.lower() == "sqlite":
         return url
     return f"{scheme}{separator}{rest.partition('?')[0].rpartition('@')[2]}"

@@ -126,6 +126,7 @@ def test_errors_name_the_mistake(url: str, words: str) -> None:
             "store 'postgresql://host/db': schema is given twice",
         ),
         ("postgrsql://me:secret@host/db", "store 'postgrsql://host/db' has no known scheme"),
+        ("postgresql:/me:secret@host/db", "store 'postgresql:host/db' has no known scheme; URLs are"),
         ("postgresql://me:secret@host/db\n", "contains a line break"),
         ("postgresql://me:secret@host:x/db", "the server 'host:x' of a log: its port must be a number from 1 to 65535"),
         ("postgresql://me:secret@one:5432,[::1]:99999/db", "the server '[::1]:99999' of a log: its port"),
@@ -136,3 +137,4 @@ def test_errors_about_the_url_of_a_server_hold_no_password(url: str, words: str)
         open_store(url)
     assert words in str(caught.value)
     assert "secret" not in str(caught.value)
+    assert "for the file" not in str(caught.value)
