@@ -68,7 +68,7 @@ class Lease:
                     return
             elif holding.has_session and not waits:
                 raise StoreInUse(
-                    f"{self._place} is in use by {holding.name}: stop that runtime, or let this one wait for it with "
+                    f"{self._place} is in use by {holding.name}: stop what runs there, or let this runtime wait with "
                     "?standby=wait"
                 )
             await asyncio.sleep(min(_LOOK_AGAIN_S, self._lease_s / _RENEWALS_PER_LEASE))

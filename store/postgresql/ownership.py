@@ -22,12 +22,12 @@ SELECT $1, $2, clock_timestamp() + $3 * interval '1 second', pid, backend_start
 FROM pg_stat_activity WHERE pid = pg_backend_pid() RETURNING id"""
 # Other roles' sessions show no `backend_start`; their process id has to do.
 _LOOK = """
-SELECT writers, nodes.name, EXISTS (
+SELECT writers, string_agg(nodes.name, ', ' ORDER BY nodes.id) AS name, bool_or(EXISTS (
     SELECT FROM pg_stat_activity
     WHERE pid = session_pid AND coalesce(backend_start, session_started) = session_started
-) AS has_session
+)) AS has_session
 FROM log LEFT JOIN nodes ON nodes.writer = ANY (log.writers) AND expires > clock_timestamp()
-ORDER BY has_session DESC, nodes.id LIMIT 1"""
+GROUP BY writers"""
 _TAKE = "UPDATE log SET writers = ARRAY[$1::bigint] WHERE writers = $2::bigint[]"
 _REMOVE_OTHERS = "DELETE FROM nodes WHERE id <> $1"
 _WAIT_FOR_SAVES = "SET LOCAL lock_timeout = '500ms'"
@@ -58,8 +58,8 @@ class Holding(NamedTuple):
     """Who may write the log at one moment.
 
     writers: what the log's row names.
-    name: the runtime that holds the log; empty if none does, or only one whose lease has run out.
-    has_session: the holder's connection is there. It ends with the process, so a killed runtime loses it at once.
+    name: the runtime or the nodes that hold the log; empty if none does, or only one whose lease has run out.
+    has_session: a connection of theirs is there. It ends with the process, so a killed runtime loses it at once.
     """
 
     writers: Sequence[int]

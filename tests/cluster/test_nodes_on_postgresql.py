@@ -91,7 +91,7 @@ async def test_sagas_span_the_nodes(nodes: list[Runtime]) -> None:
 
 @pytest.mark.asyncio
 async def test_a_log_with_nodes_is_not_opened_alone(nodes: list[Runtime], url: str) -> None:
-    with pytest.raises(StoreInUse, match="is in use by"):
+    with pytest.raises(StoreInUse, match="is in use by a, b, c: stop what runs there"):
         await Runtime(PARTS, store=url).start()
 
 

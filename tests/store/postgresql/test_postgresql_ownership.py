@@ -58,7 +58,7 @@ async def frozen_holder(url: str) -> AsyncIterator[tuple[PostgreSQLStore, Postgr
 async def test_a_second_runtime_is_refused_with_the_name_of_the_first(url: str) -> None:
     first, second = store_at(url, name="kitchen"), store_at(url)
     await first.open()
-    with pytest.raises(StoreInUse, match=r"is in use by kitchen: stop that runtime, or let this one wait for it"):
+    with pytest.raises(StoreInUse, match=r"is in use by kitchen: stop what runs there, or let this runtime wait"):
         await second.open()
     await write(first, 0)
     await first.close()
