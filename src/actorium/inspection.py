@@ -22,11 +22,10 @@ _PAGE_EVENTS = 1_000
 _NO_DATE = "it is due after the year 9999, that is, never: cancel the submission, or repair the saga"
 
 
-async def require_log(runtime: Runtime) -> None:
-    """Raise ConfigurationError if a runtime has no log yet: opening it would create the log."""
-    store = runtime.store
+async def require_log(store: EventStore) -> None:
+    """Raise ConfigurationError if a store has no log yet: opening it would create the log."""
     if isinstance(store, Examinable) and not await store.exists():
-        raise ConfigurationError(f"there is no log yet: {store.describe()}")
+        raise ConfigurationError(f"there is no log: {store.describe()}")
 
 
 async def still_known(runtime: Runtime) -> AsyncIterator[str]:
@@ -35,8 +34,8 @@ async def still_known(runtime: Runtime) -> AsyncIterator[str]:
     if ring is None:
         return
     await (store.open(read_only=True) if isinstance(store, Examinable) else store.open())
-    ring.keys.open(read_only=True)
     try:
+        ring.keys.open(read_only=True)
         async for line in keys_left(store, runtime.catalog.codec, ring.keys):
             yield line
     finally:

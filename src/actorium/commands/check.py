@@ -45,7 +45,7 @@ def check(app: Target, /, *, deep: bool = False, json: JsonFile = None) -> None:
 
 async def _unreadable(screen: Screen, runtime: Runtime, *, deep: bool) -> list[str]:
     found = []
-    await require_log(runtime)
+    await require_log(runtime.store)
     with ExitStack() as stack:
         update: Callable[[int], None] | None = None
 

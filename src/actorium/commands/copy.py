@@ -7,8 +7,8 @@ import asyncio
 from actorium.commands.problem import WrongUse
 from actorium.commands.screen import Screen
 from actorium.copying import compare, copy_events, copy_tables
-from actorium.store.errors import ConfigurationError
-from actorium.store.event_store import EventStore, Examinable
+from actorium.inspection import require_log
+from actorium.store.event_store import EventStore
 from actorium.store.urls import open_store
 from actorium.store.wording import counted
 
@@ -36,8 +36,7 @@ def copy(source: str, target: str, /) -> None:
 
 
 async def _copy(screen: Screen, source: EventStore, target: EventStore) -> int:
-    if isinstance(source, Examinable) and not await source.exists():
-        raise ConfigurationError(f"there is no log: {source.describe()}")
+    await require_log(source)
     # Not read-only: nobody may write to it meanwhile.
     await source.open()
     try:

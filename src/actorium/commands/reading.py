@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from actorium.inspection import require_log
 from actorium.store.errors import ConfigurationError
 from actorium.store.event_store import EventStore, Examinable
 
@@ -17,8 +18,7 @@ async def log_to_read(store: EventStore, *, verified: bool = True) -> AsyncItera
     """
     if not isinstance(store, Examinable):
         raise ConfigurationError(f"no other process can read the log: {store.describe()}")
-    if not await store.exists():
-        raise ConfigurationError(f"there is no log: {store.describe()}")
+    await require_log(store)
     await store.open(verified=verified, read_only=True)
     try:
         yield store

@@ -6,9 +6,9 @@ import asyncio
 
 from actorium.commands.json_report import JsonFile, screen_beside, write_json
 from actorium.commands.problem import Problem
-from actorium.inspection import damaged_events
+from actorium.inspection import damaged_events, require_log
 from actorium.store.errors import ConfigurationError
-from actorium.store.event_store import Examinable
+from actorium.store.event_store import EventStore, Examinable
 from actorium.store.urls import file_store, open_store
 
 
@@ -24,20 +24,22 @@ def repair(log: str, /, *, json: JsonFile = None) -> None:
         The SQLite file of the log, such as bank.db, or its URL. No process may have it open.
     """
     screen = screen_beside(json)
-    left = asyncio.run(_remaining(log))
+    store = open_store(log) if "://" in log else file_store(log)
+    name = store.describe() if "://" in log else log  # a URL may hold a password
+    left = asyncio.run(_remaining(store))
     for line in left:
         screen.say(line)
-    screen.say(f"{log}: all indexes rebuilt")
+    screen.say(f"{name}: all indexes rebuilt")
     if json is not None:
-        write_json({"log": log, "damaged": left}, json)
+        write_json({"log": name, "damaged": left}, json)
     if left:
         raise Problem(f"{len(left)} damaged {'item remains' if len(left) == 1 else 'items remain'}")
 
 
-async def _remaining(log: str) -> list[str]:
-    store = open_store(log) if "://" in log else file_store(log)
+async def _remaining(store: EventStore) -> list[str]:
     if not isinstance(store, Examinable):
-        raise ConfigurationError(f"{log!r} has no indexes to rebuild: name a file, or the URL of a database")
+        raise ConfigurationError(f"{store.describe()} has no indexes to rebuild: name a file, or the URL of a database")
+    await require_log(store)
     left = await store.repair()
     await store.open(verified=False, read_only=True)
     try:

@@ -62,4 +62,4 @@ def test_a_log_for_one_process_has_no_nodes(tmp_path: Path, capsys: pytest.Captu
 def test_a_log_that_is_not_there_is_not_created(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = output(capsys, "nodes", "--at", url)
     assert code == 2
-    assert "there is no log yet" in err
+    assert "there is no log" in err

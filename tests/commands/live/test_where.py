@@ -128,13 +128,13 @@ def test_the_commands_read_a_log_in_postgresql_and_reach_its_application_by_sock
                 output, capsys, "sagas", "skip", "Checkout", "o-1", "--at", url, *words[-2:]
             )
             assert code == 1
-            assert "Give the URL of its console" in said(err)
+            assert "give the URL of its console" in said(err)
             assert "completed" in (await asyncio.to_thread(output, capsys, "sagas", "list", "--at", url))[1]
 
     with new_log() as url:
         code, _, err = output(capsys, "status", "--at", url)
         assert code == 2
-        assert "there is no log yet" in said(err)
+        assert "there is no log" in said(err)
         asyncio.run(run(url))
         reads = [
             ["status"],
@@ -153,4 +153,4 @@ def test_the_commands_read_a_log_in_postgresql_and_reach_its_application_by_sock
         for words in (["state", "Order", "o-1"], ["processors", "list"], ["services"], ["schedules", "list"]):
             code, _, err = output(capsys, *words, "--at", url)
             assert code == 1
-            assert "needs the running application, and only its log is read here: this is only its log" in said(err)
+            assert "needs the running application, and only its log is read here: give the URL of its" in said(err)

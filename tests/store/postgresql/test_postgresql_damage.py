@@ -1,5 +1,7 @@
 """Damage that somebody did to the tables is found, and what follows from the events is rebuilt."""
 
+import asyncio
+
 import pytest
 from support.command_line import output
 from support.postgres import run_sql, schema_of
@@ -7,6 +9,7 @@ from support.postgres import run_sql, schema_of
 from actorium.store.errors import CorruptEvent, CorruptRow, CorruptStore, VersionGap
 from actorium.store.event_store import AppendBatch, Examinable, SaveCheckpoint, Snapshot, StreamRead
 from actorium.store.postgresql import PostgreSQLStore
+from actorium.store.urls import open_store
 from actorium.testing.contract_words import ALICE, BOB, append, dead_letter, linked
 
 
@@ -112,10 +115,26 @@ async def test_a_log_that_lost_its_end_is_not_repaired(opened: PostgreSQLStore, 
         await opened.repair()
 
 
+async def _created(url: str) -> None:
+    store = open_store(url)
+    await store.open()
+    await store.close()
+
+
 def test_the_command_repairs_a_log_by_its_url(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    asyncio.run(_created(url))
     code, out, _ = output(capsys, "repair", url)
     assert code == 0
-    assert out == f"{url}: all indexes rebuilt\n"
+    assert out.endswith(": all indexes rebuilt\n")
     code, _, err = output(capsys, "repair", "memory://")
     assert code == 2
-    assert "'memory://' has no indexes to rebuild" in err
+    assert "has no indexes to rebuild" in err
+
+
+def test_a_wrong_schema_in_the_url_is_not_created(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    elsewhere = url.replace("schema=", "schema=wrong_").replace("postgres@", "postgres:secret@")
+    for _ in range(2):
+        code, out, err = output(capsys, "repair", elsewhere)
+        assert (code, out) == (2, "")
+        assert "there is no log: postgresql" in err
+        assert "secret" not in err

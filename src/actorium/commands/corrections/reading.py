@@ -14,7 +14,7 @@ from actorium.store.event_store import EventStore, Examinable
 @asynccontextmanager
 async def opened(runtime: Runtime) -> AsyncIterator[EventStore]:
     """Open the log and the keys of a runtime that is not started, read-only; the application may be running."""
-    await require_log(runtime)
+    await require_log(runtime.store)
     store = runtime.store
     await (store.open(read_only=True) if isinstance(store, Examinable) else store.open())
     try:

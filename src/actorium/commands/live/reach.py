@@ -24,6 +24,7 @@ from actorium.console.api.http import ProblemBody, Scope
 from actorium.console.api.views import ActionReport
 from actorium.console.control import PATH_BYTES_MAX, socket_path
 from actorium.health import Health
+from actorium.inspection import require_log
 from actorium.store.event_store import EventStore, Examinable
 from actorium.store.sqlite.adapter import SQLiteStore
 from actorium.store.urls import file_store, open_store
@@ -245,7 +246,7 @@ def reached(where: Where, screen: Screen) -> Iterator[Application]:
         remedy = f"{why}. Start the application, with control_socket(runtime), and try again"
     else:
         why = "this is the URL of a log"
-        remedy = "this is only its log. Give the URL of its console: --at https://host/actorium --token-file FILE"
+        remedy = "give the URL of its console: --at https://host/actorium --token-file FILE"
     name = store.describe() if "://" in where.at else where.at  # a URL may hold a password
     screen.note(f"{why}, so this is read from the log: {name}")
     with asyncio.Runner() as runner:
@@ -270,9 +271,8 @@ def log_at(place: str) -> Examinable:
 
 
 async def opened(store: Examinable) -> None:
-    """Open a log read-only; raise WrongUse if there is none."""
-    if not await store.exists():
-        raise WrongUse(f"there is no log yet: {store.describe()}")
+    """Open a log read-only; raise ConfigurationError if there is none."""
+    await require_log(store)
     await store.open(verified=False, read_only=True)
 
 
