@@ -2,6 +2,8 @@
 
 A notification holds less than 8,000 bytes, so a message is cut up. The pieces of one message are sent by one statement,
 and the server delivers them together and in order. A connection that breaks loses what was on its way.
+
+Invariant: one statement is on its way at a time, and what is told meanwhile, to any node, goes into the next.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from zlib import crc32
+
+import msgspec
 
 from actorium.store.log import logger
 from actorium.store.postgresql.connections.prompt_call import prompt_call
@@ -18,8 +22,19 @@ from actorium.store.raised import error_text
 log = logger("actorium.store")
 
 PIECE_BYTES = 7_900
-_TELL = "SELECT pg_notify($1, piece) FROM unnest($2::text[]) WITH ORDINALITY AS pieces (piece, n) ORDER BY n"
+_TELL = (
+    "SELECT pg_notify(channel, piece) "
+    "FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS pieces (channel, piece, n) ORDER BY n"
+)
 _LISTEN_AGAIN_S = 0.1
+
+
+class _Batch(msgspec.Struct, eq=False):
+    """The messages that one statement sends: their pieces, each with its channel, and those who wait for it."""
+
+    channels: list[str] = []
+    pieces: list[str] = []
+    waiting: list[asyncio.Future[None]] = []
 
 
 class Messages:
@@ -30,6 +45,8 @@ class Messages:
         self._hearing = hearing
         self._prefix = f"actorium_{crc32(schema.encode()):08x}_"
         self._count = 0
+        self._next: _Batch | None = None
+        self._is_telling = False
         self._parts: dict[int, list[str]] = {}  # by the process id of the sending connection
         self._lost = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
@@ -39,11 +56,39 @@ class Messages:
         """Send a message to a node."""
         self._count += 1
         texts = cut(message.decode())
+        batch = self._next
+        if batch is None:
+            batch = self._next = _Batch()
+            if not self._is_telling:
+                self._is_telling = True
+                # In the next iteration of the loop, together with what is told to other nodes in this one.
+                asyncio.get_running_loop().call_soon(prompt_call, self._tell_all())
         # The number makes every piece different: the server drops a notification that repeats another.
-        pieces = [f"{self._count}/{n}/{len(texts)}/{text}" for n, text in enumerate(texts)]
-        channel = f"{self._prefix}{node}"
-        # Without a task, which would cost two more iterations of the loop for each frame.
-        await prompt_call(self._sending.run_to_end(lambda c: c.execute(_TELL, channel, pieces)))
+        batch.pieces += (f"{self._count}/{n}/{len(texts)}/{text}" for n, text in enumerate(texts))
+        batch.channels += [f"{self._prefix}{node}"] * len(texts)
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        batch.waiting.append(told)
+        await told
+
+    async def _tell_all(self) -> None:
+        """Send what is waiting until nothing is; without a task, which would cost two more iterations of the loop."""
+        while (batch := self._next) is not None:
+            self._next = None
+            error: BaseException | None = None
+            try:
+                await self._sending.run_to_end(lambda c: c.execute(_TELL, batch.channels, batch.pieces))
+            except BaseException as raised:
+                error = raised
+            for told in batch.waiting:
+                if told.done():
+                    continue
+                if error is None:
+                    told.set_result(None)
+                elif isinstance(error, asyncio.CancelledError):
+                    told.cancel()
+                else:
+                    told.set_exception(error)
+        self._is_telling = False
 
     async def hear(self, node: int, receive: Callable[[bytes], None], missed: Callable[[], None]) -> None:
         """Call `receive` with each message to a node; when the connection breaks, listen again and call `missed`."""
