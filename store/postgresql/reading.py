@@ -92,7 +92,10 @@ SELECT stream_type, stream_id, {_EVENT} FROM (
     ) AS page
 ) AS sized WHERE size_before <= $4 ORDER BY position"""
 _SNAPSHOTS = """
-SELECT n, version, checksum, convert_to(state, 'UTF8')
+SELECT n, version, checksum, convert_to(state, 'UTF8'), (
+    SELECT max(version) FROM events
+    WHERE events.stream_type = wanted.stream_type AND events.stream_id = wanted.stream_id
+)
 FROM unnest($1::text[], $2::text[], $3::text[], $4::int[]) WITH ORDINALITY
     AS wanted (stream_type, stream_id, fingerprint, after, n)
 JOIN snapshots USING (stream_type, stream_id, fingerprint) WHERE version > after"""
@@ -179,7 +182,10 @@ def _cut(records: list[EncodedRecord], left: int, *, is_first: bool) -> tuple[li
 
 
 async def _starts(connection: Connection, reads: Sequence[StreamRead]) -> list[_Start]:
-    """Return where each read begins; a damaged snapshot counts as missing."""
+    """Return where each read begins; a damaged snapshot counts as missing, because the events hold the same state.
+
+    Raises VersionGap for a snapshot after the end of its stream.
+    """
     starts = [_Start(min(read.after_version, _INT_MAX), None) for read in reads]
     wanted = [index for index, read in enumerate(reads) if read.snapshot_fingerprint is not None]
     if not wanted:
@@ -191,11 +197,19 @@ async def _starts(connection: Connection, reads: Sequence[StreamRead]) -> list[_
         [reads[index].snapshot_fingerprint for index in wanted],
         [starts[index].after for index in wanted],
     )
-    for number, version, crc, state in rows:
+    for number, version, crc, state, newest in rows:
         index = wanted[number - 1]
         snapshot = Snapshot(reads[index].stream, version, reads[index].snapshot_fingerprint or "", state)
-        if snapshot_checksum(snapshot) == crc:
-            starts[index] = _Start(version, snapshot)
+        if snapshot_checksum(snapshot) != crc:
+            continue
+        if version > (newest or 0):
+            raise VersionGap(
+                f"a snapshot has this version, but the stream ends at {newest or 0}: events were removed from the log",
+                stream=snapshot.stream,
+                version=version,
+                event_type="a snapshot",
+            )
+        starts[index] = _Start(version, snapshot)
     return starts
 
 

@@ -70,6 +70,19 @@ async def test_a_missing_event_is_a_gap(opened: PostgreSQLStore, url: str) -> No
 
 
 @pytest.mark.asyncio
+async def test_a_snapshot_after_the_end_of_its_stream_is_no_state(opened: PostgreSQLStore, url: str) -> None:
+    await fill(opened)
+    await change(url, "DELETE FROM events WHERE position > 1")
+    reads = [StreamRead(BOB), StreamRead(ALICE, snapshot_fingerprint="f")]
+    with pytest.raises(VersionGap, match="a snapshot has this version, but the stream ends at 1") as raised:
+        await opened.read_streams(reads)
+    assert (raised.value.stream, raised.value.version) == (ALICE, 2)
+    await change(url, "DELETE FROM events WHERE position = 1")
+    with pytest.raises(VersionGap, match="the stream ends at 0"):
+        await opened.read_streams(reads)
+
+
+@pytest.mark.asyncio
 async def test_changed_rows_beside_the_log_are_not_returned(opened: PostgreSQLStore, url: str) -> None:
     await fill(opened)
     await change(url, "UPDATE checkpoints SET position = 9")
