@@ -46,7 +46,7 @@ class Balances(Projection):
     async def total(self, db: Reader) -> int:
         """Return the sum of all balances."""
         row = await db.fetch_one("SELECT coalesce(sum(balance), 0) FROM balances")
-        return row[0] if row else 0
+        return int(row[0]) if row else 0
 
 
 class TurnoverLine(msgspec.Struct, frozen=True):
@@ -65,14 +65,15 @@ class Turnover(Projection):
     schema = """
         CREATE TABLE turnover (
             month TEXT, purpose TEXT, credits INTEGER NOT NULL, debits INTEGER NOT NULL, PRIMARY KEY (month, purpose)
-        ) WITHOUT ROWID
+        )
     """
     key = KeyColumn("month", of=lambda recorded: month_of(recorded.event.booked_on))
 
     @on
     def credited(self, event: Credited, recorded: RecordedEvent[Event], tx: Transaction) -> None:
         tx.execute(
-            "INSERT INTO turnover VALUES (?, ?, ?, 0) ON CONFLICT DO UPDATE SET credits = credits + excluded.credits",
+            "INSERT INTO turnover VALUES (?, ?, ?, 0) "
+            "ON CONFLICT (month, purpose) DO UPDATE SET credits = turnover.credits + excluded.credits",
             month_of(event.booked_on),
             event.purpose,
             event.amount,
@@ -81,7 +82,8 @@ class Turnover(Projection):
     @on
     def debited(self, event: Debited, recorded: RecordedEvent[Event], tx: Transaction) -> None:
         tx.execute(
-            "INSERT INTO turnover VALUES (?, ?, 0, ?) ON CONFLICT DO UPDATE SET debits = debits + excluded.debits",
+            "INSERT INTO turnover VALUES (?, ?, 0, ?) "
+            "ON CONFLICT (month, purpose) DO UPDATE SET debits = turnover.debits + excluded.debits",
             month_of(event.booked_on),
             event.purpose,
             event.amount,
