@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
+import asyncpg
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 from support.saved_tally import STREAM, Add, Added, Tally, add, changed, hydrated
-from support.stores import cut_off
+from support.tables import cut_off, run_on
 from support.virtual_time import virtual
 
 from actorium import Runtime, evolve
@@ -19,10 +19,6 @@ from actorium.actors.snapshots import fingerprint_of
 from actorium.errors import HydrationFailed
 from actorium.store.event_store import AppendBatch, Snapshot
 from actorium.store.memory import MemoryStore
-from actorium.store.sqlite import SQLiteStore
-
-pytestmark = pytest.mark.about("sqlite")
-"""The tests change rows of the file."""
 
 
 @virtual
@@ -92,27 +88,26 @@ def test_a_snapshot_that_fits_no_state_causes_a_replay_and_one_log_line(state: b
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def log(log_url: str) -> str:
     """A log with 23 events of one stream, its snapshot at version 20."""
 
     async def fill() -> None:
-        async with Runtime([Tally], store=SQLiteStore(tmp_path / "log.db")) as runtime:
+        async with Runtime([Tally], store=log_url) as runtime:
             await add(runtime, 23)
-        async with Runtime([Tally], store=SQLiteStore(tmp_path / "log.db")) as runtime:
+        async with Runtime([Tally], store=log_url) as runtime:
             assert (await hydrated(runtime)).total == sum(range(23))
 
     asyncio.run(fill())
-    return tmp_path / "log.db"
+    return log_url
 
 
-def tamper(path: Path, statement: str, *values: object) -> int:
-    with closing(sqlite3.connect(path)) as db, db:
-        return db.execute(statement, values).rowcount
+def tamper(log: str, statement: str) -> list[tuple[Any, ...]]:
+    return asyncio.run(run_on(log, statement))
 
 
-def state_of(path: Path) -> Any:
+def state_of(log: str) -> Any:
     async def read() -> Any:
-        async with Runtime([Tally], store=SQLiteStore(path)) as runtime:
+        async with Runtime([Tally], store=log) as runtime:
             return await hydrated(runtime)
 
     return asyncio.run(read())
@@ -122,24 +117,21 @@ def flipped(text: bytes, bit: int) -> bytes:
     return bytes(byte ^ (1 << bit % 8) if n == bit // 8 else byte for n, byte in enumerate(text))
 
 
-def test_the_log_holds_the_snapshot_that_the_other_tests_damage(path: Path) -> None:
-    db = sqlite3.connect(path)
-    assert db.execute("SELECT version, json_extract(state, '$.total') FROM snapshots").fetchall() == [
-        (20, sum(range(20)))
-    ]
-    db.close()
+def test_the_log_holds_the_snapshot_that_the_other_tests_damage(log: str) -> None:
+    ((version, state),) = tamper(log, "SELECT version, state FROM snapshots")
+    assert (version, msgspec.json.decode(state)["total"]) == (20, sum(range(20)))
 
 
-def test_flipped_bits_in_a_saved_state_cause_a_replay(path: Path) -> None:
-    db = sqlite3.connect(path)
-    text, checksum = db.execute("SELECT CAST(state AS BLOB), checksum FROM snapshots").fetchone()
-    db.close()
-    expected = state_of(path)
+@pytest.mark.about("sqlite", "a server stores no text that is not UTF-8")
+def test_flipped_bits_in_a_saved_state_cause_a_replay(log: str) -> None:
+    ((state, checksum),) = tamper(log, "SELECT state, checksum FROM snapshots")
+    expected = state_of(log)
+    text = str(state).encode()
     for bit in range(0, len(text) * 8, 97):
         # A hydration that had to replay saves a good snapshot, so the damaged one is put back whole each time.
-        damaged = (flipped(text, bit), checksum)
-        assert tamper(path, "UPDATE snapshots SET version = 20, state = CAST(? AS TEXT), checksum = ?", *damaged) == 1
-        assert state_of(path) == expected, bit
+        damaged = f"state = CAST(X'{flipped(text, bit).hex()}' AS TEXT), checksum = {checksum}"
+        assert tamper(log, f"UPDATE snapshots SET version = 20, {damaged} RETURNING version") == [(20,)]
+        assert state_of(log) == expected, bit
 
 
 @pytest.mark.parametrize(
@@ -153,33 +145,41 @@ def test_flipped_bits_in_a_saved_state_cause_a_replay(path: Path) -> None:
         "fingerprint = 'another'",
         "state = ''",
         "state = 7",
-        "state = json_set(state, '$.total', -1)",
-        "stream = 9",
+        "state = replace(state, 'total\":', 'total\":-')",
+        "STREAM = 9",
     ],
 )
-def test_a_damaged_row_causes_a_replay(path: Path, change: str) -> None:
-    expected = state_of(path)
+def test_a_damaged_row_causes_a_replay(log: str, change: str) -> None:
+    expected = state_of(log)
+    if log.startswith("postgresql"):
+        change = change.replace("STREAM = 9", "stream_id = 'another'")
     try:
-        assert tamper(path, f"UPDATE snapshots SET {change}") == 1
-    except sqlite3.IntegrityError:
+        assert len(tamper(log, f"UPDATE snapshots SET {change} RETURNING version")) == 1
+    except (
+        sqlite3.IntegrityError,
+        asyncpg.DataError,
+        asyncpg.SyntaxOrAccessError,
+        asyncpg.IntegrityConstraintViolationError,
+    ):
         return  # the database itself refuses such a row
-    assert state_of(path) == expected
+    assert state_of(log) == expected
 
 
-def test_a_stream_that_ends_before_its_snapshot_gives_no_state(path: Path) -> None:
-    cut_off(path, after_position=18)
+def test_a_stream_that_ends_before_its_snapshot_gives_no_state(log: str) -> None:
+    asyncio.run(cut_off(log, after_position=18))
     with pytest.raises(HydrationFailed, match=r"version 20.*the stream ends at 18"):
-        state_of(path)
+        state_of(log)
 
 
-def test_a_snapshot_of_another_stream_is_not_used(path: Path) -> None:
+def test_a_snapshot_of_another_stream_is_not_used(log: str) -> None:
     async def other() -> None:
-        async with Runtime([Tally], store=SQLiteStore(path)) as runtime:
+        async with Runtime([Tally], store=log) as runtime:
             await add(runtime, 40, to="u")
             await runtime.get(Tally, "u")
 
     asyncio.run(other())
-    expected = state_of(path)
-    tamper(path, "DELETE FROM snapshots WHERE stream = 1")
-    tamper(path, "UPDATE snapshots SET stream = 1, version = 20")
-    assert state_of(path) == expected
+    expected = state_of(log)
+    stream = "stream_id = 't'" if log.startswith("postgresql") else "stream = 1"
+    tamper(log, f"DELETE FROM snapshots WHERE {stream}")
+    tamper(log, f"UPDATE snapshots SET {stream}, version = 20")
+    assert state_of(log) == expected

@@ -2,20 +2,23 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from support.backups import bring_back, fill, reader, require_same_start, restored_start, take
 from support.postgres import new_log
+from support.runs_on import ON_SQLITE
 
 from actorium.backup import BackupFolder, back_up, restore, taking, verified
 from actorium.backup.manifest import decode_manifest, encode_manifest
 from actorium.errors import ConfigurationError, DamagedLog, StoreInUse, UnsupportedSchema
 from actorium.store.memory import MemoryStore
 
+NewLog = Callable[[str], str]
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+
+@pytest.fixture(params=[ON_SQLITE, "postgresql"])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a new log."""
     if request.param == "sqlite":
@@ -43,7 +46,7 @@ def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_backup_grows_by_what_is_new(log: str, folder: BackupFolder, tmp_path: Path) -> None:
+async def test_a_backup_grows_by_what_is_new(log: str, folder: BackupFolder, new_log_url: NewLog) -> None:
     await fill(log, 0, 500)
     first = await take(log, folder)
     assert (first.end, first.head, len(first.segments)) == (1_500, 1_500, 1)
@@ -54,7 +57,7 @@ async def test_a_backup_grows_by_what_is_new(log: str, folder: BackupFolder, tmp
     assert (folder.path / first.segments[0].file).stat().st_mtime_ns == before.st_mtime_ns
     assert second.segments[1].first == 1_501
     assert await take(log, folder) == second
-    assert await restored_start(folder.path, log, tmp_path / "restored.db") == 1_620
+    assert await restored_start(folder.path, log, new_log_url("restored")) == 1_620
 
 
 @pytest.mark.asyncio
@@ -71,11 +74,11 @@ async def test_a_backup_of_one_kind_of_store_is_restored_to_another(
 
 
 @pytest.mark.asyncio
-async def test_one_command_may_have_more_events_than_a_page(folder: BackupFolder, tmp_path: Path) -> None:
-    log = f"sqlite:///{tmp_path}/log.db"
+async def test_one_command_may_have_more_events_than_a_page(folder: BackupFolder, new_log_url: NewLog) -> None:
+    log = new_log_url("log")
     await fill(log, 0, 3, events=2_500)
     await take(log, folder)
-    assert await restored_start(folder.path, log, tmp_path / "restored.db") == 7_500
+    assert await restored_start(folder.path, log, new_log_url("restored")) == 7_500
 
 
 @pytest.mark.asyncio
@@ -87,14 +90,16 @@ async def test_an_empty_log_has_an_empty_backup(folder: BackupFolder, log_url: s
 
 
 @pytest.mark.asyncio
-async def test_a_restore_ends_at_a_position_or_a_time_with_whole_commands(folder: BackupFolder, tmp_path: Path) -> None:
-    log = f"sqlite:///{tmp_path}/log.db"
+async def test_a_restore_ends_at_a_position_or_a_time_with_whole_commands(
+    folder: BackupFolder, new_log_url: NewLog
+) -> None:
+    log = new_log_url("log")
     await fill(log, 0, 300)  # 300 events in each of three commits, at 0 s, 100 s and 200 s
     await take(log, folder)
     positions = [(0, None, 0), (301, None, 300), (302, None, 300), (303, None, 303), (900, None, 900)]
     times = [(None, 99_999_999, 300), (None, 100_000_000, 600), (None, 2**62, 900), (500, 0, 300)]
     for n, (to_position, to_time_us, end) in enumerate([*positions, *times]):
-        target = f"sqlite:///{tmp_path}/{n}.db"
+        target = new_log_url(str(n))
         assert (await bring_back(folder, target, to_position=to_position, to_time_us=to_time_us)).position == end
         await require_same_start(log, target, end)
     for beyond in (-1, 901):
@@ -143,10 +148,10 @@ async def test_a_flipped_bit_a_missing_file_or_another_manifest_is_found(folder:
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("short_segments")
 async def test_a_kill_at_any_point_leaves_a_usable_backup(
-    folder: BackupFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: BackupFolder, new_log_url: NewLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The directory is copied before each step that makes something durable, and a new backup continues each copy."""
-    log = f"sqlite:///{tmp_path}/log.db"
+    log = new_log_url("log")
     await fill(log, 0, 40)
     await take(log, folder)
     await fill(log, 40, 60)
@@ -165,24 +170,24 @@ async def test_a_kill_at_any_point_leaves_a_usable_backup(
         await store.open(read_only=True)
         manifest = await back_up(store, folder, lambda position: None)
     await store.close()
-    ends = [await restored_start(copy, log, tmp_path / "restored.db") for copy in copies]
+    ends = [await restored_start(copy, log, new_log_url(copy.name)) for copy in copies]
     assert ends == sorted(ends)
     assert set(ends) == {120, 222, 300}
     for copy in copies:
         assert await take(log, BackupFolder(copy)) == manifest
-        assert await restored_start(copy, log, tmp_path / "restored.db") == 300
+        assert await restored_start(copy, log, new_log_url(f"whole {copy.name}")) == 300
         assert not [one for one in copy.glob("events*.part") if one.name.removesuffix(".part") in os.listdir(copy)]
 
 
 @pytest.mark.asyncio
-async def test_the_backup_of_another_log_is_not_continued(folder: BackupFolder, tmp_path: Path) -> None:
-    log = f"sqlite:///{tmp_path}/log.db"
+async def test_the_backup_of_another_log_is_not_continued(folder: BackupFolder, new_log_url: NewLog) -> None:
+    log = new_log_url("log")
     await fill(log, 0, 40)
     await take(log, folder)
     for name, commands, why in [("shorter", 20, "ends before that"), ("other", 50, "holds another event there")]:
-        other = f"sqlite:///{tmp_path}/{name}.db"
+        other = new_log_url(name)
         await fill(other, 7, commands)
-        with pytest.raises(ConfigurationError, match=f"it ends at position 120, and .*{name}.* {why}"):
+        with pytest.raises(ConfigurationError, match=f"it ends at position 120, and .* {why}"):
             await take(other, folder)
     assert (await take(log, folder)).end == 120
 

@@ -3,13 +3,14 @@
 import asyncio
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.backups import fill, quiet, reader
 from support.postgres import new_log
+from support.runs_on import ON_SQLITE
 from support.stores import whole_log
 
 from actorium.backup.event_lines import Form
@@ -21,7 +22,7 @@ from actorium.store.urls import open_store
 COMMANDS, EVENTS = 400, 3
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=[ON_SQLITE, "postgresql"])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a log with some commands."""
     if request.param == "postgresql":
@@ -35,9 +36,9 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> str:
+def small(new_log_url: Callable[[str], str]) -> str:
     """The URL of a log with three commands of two events each."""
-    url = f"sqlite:///{tmp_path}/small.db"
+    url = new_log_url("small")
     asyncio.run(fill(url, 0, 3, 2))
     return url
 
@@ -90,8 +91,8 @@ def test_an_import_of_an_export_is_the_same_log(log: str, form: Form, log_url: s
 
 
 @pytest.mark.parametrize("lines", [1, 7, 600, 1_199])
-def test_an_import_that_was_cut_short_continues(lines: int, tmp_path: Path) -> None:
-    log, copy = f"sqlite:///{tmp_path}/log.db", f"sqlite:///{tmp_path}/copy.db"
+def test_an_import_that_was_cut_short_continues(lines: int, new_log_url: Callable[[str], str]) -> None:
+    log, copy = new_log_url("log"), new_log_url("copy")
     asyncio.run(fill(log, 0, COMMANDS, EVENTS))
     text = exported(log)
     part = b"".join(text.splitlines(keepends=True)[:lines])

@@ -1,6 +1,7 @@
 """What a restored log knows of the application that wrote it: commands, sagas, reactions, read models."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,8 @@ async def reached(told: Told, count: int) -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_application_continues_on_the_restored_log(tmp_path: Path) -> None:
-    log, restored, told = f"sqlite:///{tmp_path}/log.db", f"sqlite:///{tmp_path}/restored.db", Told()
+async def test_an_application_continues_on_the_restored_log(new_log_url: Callable[[str], str], tmp_path: Path) -> None:
+    log, restored, told = new_log_url("log"), new_log_url("restored"), Told()
     head = await use(log, told)
     folder = BackupFolder(tmp_path / "backup")
     await take(log, folder)
@@ -75,13 +76,13 @@ async def test_an_application_continues_on_the_restored_log(tmp_path: Path) -> N
 
 
 @pytest.mark.asyncio
-async def test_sagas_continue_wherever_the_restored_log_ends(tmp_path: Path) -> None:
-    log, told = f"sqlite:///{tmp_path}/log.db", Told()
+async def test_sagas_continue_wherever_the_restored_log_ends(new_log_url: Callable[[str], str], tmp_path: Path) -> None:
+    log, told = new_log_url("log"), Told()
     await use(log, told)
     folder = BackupFolder(tmp_path / "backup")
     await take(log, folder)
     for end in range(3, max(told.positions), 5):
-        restored, again = f"sqlite:///{tmp_path}/{end}.db", Told()
+        restored, again = new_log_url(str(end)), Told()
         found = await bring_back(folder, restored, to_position=end)
         assert found.ahead == ["reaction tell"], end
         parts = [Account, Desk, Transfer, Tally, Totals, again.reaction()]

@@ -95,6 +95,7 @@ async def test_a_log_with_nodes_is_not_opened_alone(nodes: list[Runtime], url: s
         await Runtime(PARTS, store=url).start()
 
 
+@pytest.mark.about("memory", "it names it")
 def test_a_store_for_one_process_has_no_nodes() -> None:
     with pytest.raises(ConfigurationError, match="is for one process"):
         Runtime([Tally], store="memory://", cluster=Cluster(node="a"))

@@ -9,6 +9,7 @@ import pytest
 from support.bank import Add, Tally
 from support.postgres import new_log
 from support.read_models import Totals
+from support.runs_on import ON_SQLITE
 from support.transfers import Account, Ask, Desk, Transfer, open_accounts
 
 from actorium import Rejected, Runtime
@@ -37,7 +38,7 @@ async def program(runtime: Runtime) -> None:
     assert runtime.dead_letters.list() == []
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql", "cluster"])
+@pytest.fixture(params=["memory", ON_SQLITE, "postgresql", "cluster"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, int]]:
     """The URL of each store, and how many nodes share it; 0 for one runtime alone."""
     if request.param == "memory":

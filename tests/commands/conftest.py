@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ APP = """
 from actorium import Runtime
 from actorium.examples.evolution import v1, v2, v3
 
-LOG = "sqlite:///orders.db"
+LOG = "URL"
 one = Runtime([v1.Order], store=LOG)
 
 def three() -> Runtime:
@@ -35,14 +35,20 @@ number = 7
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A directory with an application in it and the log of two orders."""
-    (tmp_path / "shop_app.py").write_text(APP, encoding="utf-8")
+def orders(new_log_url: Callable[[str], str]) -> str:
+    """The URL of the log of two orders."""
+    return new_log_url("orders")
+
+
+@pytest.fixture
+def shop(orders: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory with an application in it that has the log of two orders."""
+    (tmp_path / "shop_app.py").write_text(APP.replace("URL", orders), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
 
     async def write() -> None:
-        async with Runtime([v1.Order], store="sqlite:///orders.db") as runtime:
+        async with Runtime([v1.Order], store=orders) as runtime:
             await runtime.send(v1.PlaceOrder("o-1", "Alice", "teapot", 12.34))
             for _ in range(3):
                 await runtime.send(v1.View("o-1", "Bob"))

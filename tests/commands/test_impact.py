@@ -9,9 +9,9 @@ from support.command_line import output
 from support.correcting import bank, open_account, transfer
 
 
-def test_the_command_reports_what_was_touched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reports_what_was_touched(log_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def write() -> None:
-        async with bank(f"sqlite:///{tmp_path}/bank.db") as runtime:
+        async with bank(log_url) as runtime:
             await open_account(runtime, "a", 1_000)
             await open_account(runtime, "b", 1_000)
             await transfer(runtime, "t-1", "a", "b", 300)
@@ -20,7 +20,7 @@ def test_the_command_reports_what_was_touched(tmp_path: Path, capsys: pytest.Cap
     capsys.readouterr()
     app = "support.correcting_app:runtime"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BANK_LOG", f"sqlite:///{tmp_path}/bank.db")
+        patch.setenv("BANK_LOG", log_url)
         html = tmp_path / "impact.html"
         code, out, err = output(
             capsys, "impact", app, "--event", "bank.transfer/t-1/1", "--json", "-", "--html", str(html)

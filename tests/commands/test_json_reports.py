@@ -117,6 +117,7 @@ def call(
     sys.modules.pop("troubled_app")
 
 
+@pytest.mark.about("sqlite", "it puts back the files of its logs before each call")
 @pytest.mark.parametrize("command", CALLS)
 def test_a_report_is_one_json_document_in_a_file_or_alone_on_standard_output(
     command: str, call: Callable[..., tuple[int, str, str]], shop: Path

@@ -18,11 +18,11 @@ WRONG = "bank.account/a/2"
 
 
 @pytest.fixture(scope="module")
-def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def bank(module_log_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A running bank with an account; it sends commands to a service that is away."""
     place = tmp_path_factory.mktemp("bank")
     service = Service("bank", bus=f"memory://{place}")
-    with served(Runtime([*PARTS, customers()], store=f"sqlite:///{place / 'bank.db'}", service=service)) as bank:
+    with served(Runtime([*PARTS, customers()], store=module_log_url, service=service)) as bank:
         bank.do(open_account(bank.runtime, "a", 1_000))
         yield bank
 

@@ -1,7 +1,6 @@
 """The API of cases: who may correct, in whose name, and what a viewer sees of it."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -19,8 +18,8 @@ WRONG = "bank.account/a/2"
 
 
 @pytest_asyncio.fixture
-async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
-    async with Runtime(PARTS, store=f"sqlite:///{tmp_path}/bank.db") as runtime:
+async def runtime(log_url: str) -> AsyncIterator[Runtime]:
+    async with Runtime(PARTS, store=log_url) as runtime:
         await open_account(runtime, "a", 1_000)
         yield runtime
 

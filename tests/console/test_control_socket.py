@@ -18,6 +18,8 @@ from actorium.console.api.http import BODY_BYTES_MAX
 from actorium.console.control import socket_path
 from actorium.console.server import HEAD_BYTES_MAX
 
+beside_file = pytest.mark.about("sqlite", "its socket lies beside the file")
+
 
 def exchange(place: Path, sent: bytes) -> bytes:
     """Send bytes to the socket and return everything that comes back."""
@@ -39,6 +41,7 @@ async def asked(place: Path, method: str, target: str, body: Any = None) -> tupl
     return int(head_bytes.split()[1]), json.loads(payload)
 
 
+@beside_file
 def test_the_owner_of_the_log_acts_without_a_token_and_under_their_name(tmp_path: Path) -> None:
     async def run() -> None:
         async with Runtime(PARTS, store=f"sqlite:///{tmp_path}/shop.db") as runtime:
@@ -57,6 +60,7 @@ def test_the_owner_of_the_log_acts_without_a_token_and_under_their_name(tmp_path
     asyncio.run(run())
 
 
+@beside_file
 def test_what_is_not_a_request_is_refused_and_the_next_one_is_answered(tmp_path: Path) -> None:
     wrong = [
         b"nonsense\r\n\r\n",
@@ -78,6 +82,7 @@ def test_what_is_not_a_request_is_refused_and_the_next_one_is_answered(tmp_path:
     asyncio.run(run())
 
 
+@beside_file
 def test_a_socket_that_a_killed_process_left_is_replaced_but_a_served_one_is_not(tmp_path: Path) -> None:
     place = socket_path(tmp_path / "shop.db")
     with socket.socket(socket.AF_UNIX) as left:

@@ -32,9 +32,9 @@ async def many(runtime: Runtime, count: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def shop(module_log_url: str) -> Iterator[Served]:
     """A running shop with 10,000 sagas, two of them stuck, and parked events."""
-    with served_shop(tmp_path_factory.mktemp("shop") / "shop.db") as shop:
+    with served_shop(module_log_url) as shop:
         Faults.warehouse = Faults.mail = False
         shop.do(many(shop.runtime, SAGAS))
         Faults.warehouse = Faults.mail = True

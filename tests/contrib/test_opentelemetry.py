@@ -196,16 +196,13 @@ async def test_processors_reactions_and_their_commands_go_on_with_the_trace(trac
 
 @pytest.mark.asyncio
 async def test_one_trace_covers_a_request_its_saga_and_its_participants_over_a_kill(
-    traces: Traces, tmp_path: Path
+    traces: Traces, log_url: str
 ) -> None:
-    database = tmp_path / "bank.db"
-    command = [sys.executable, CHILD, str(database)]
+    command = [sys.executable, CHILD, log_url]
     killed = await asyncio.to_thread(subprocess.run, command, stdout=subprocess.PIPE, timeout=120)
     assert killed.returncode < 0
     trace_id = int(killed.stdout.splitlines()[-1], 16)
-    async with Runtime(
-        [Account, Desk, Transfer], store=f"sqlite:///{database}", instruments=[traces.telemetry()]
-    ) as runtime:
+    async with Runtime([Account, Desk, Transfer], store=log_url, instruments=[traces.telemetry()]) as runtime:
         await saga_in(runtime, Transfer, "Desk/desk/1", "completed")
     names = traces.of(trace_id)
     for name in ("step Transfer.credit", "process Deposit"):

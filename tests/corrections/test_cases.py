@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from hashlib import sha256
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -48,8 +47,8 @@ def outside() -> Outside:
 
 
 @pytest_asyncio.fixture
-async def runtime(outside: Outside, tmp_path: Path) -> AsyncIterator[Runtime]:
-    async with bank(f"sqlite:///{tmp_path}/bank.db", outside) as runtime:
+async def runtime(outside: Outside, log_url: str) -> AsyncIterator[Runtime]:
+    async with bank(log_url, outside) as runtime:
         for account in ("a", "b"):
             await open_account(runtime, account, 1_000)
         await transfer(runtime, "t-1", "a", "b", 300)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -27,8 +26,8 @@ def outside() -> Outside:
 
 
 @pytest_asyncio.fixture
-async def runtime(outside: Outside, tmp_path: Path) -> AsyncIterator[Runtime]:
-    async with bank(f"sqlite:///{tmp_path}/bank.db", outside) as runtime:
+async def runtime(outside: Outside, log_url: str) -> AsyncIterator[Runtime]:
+    async with bank(log_url, outside) as runtime:
         for account in ("a", "b", "c"):
             await open_account(runtime, account, 1_000)
         await transfer(runtime, "t-1", "a", "b", 300)

@@ -1,7 +1,6 @@
 """Events that a reaction handled wrongly: the code is right now, and a case runs the reaction again for them."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 from support.correcting import DAY, open_account, until
@@ -72,8 +71,8 @@ async def planned(runtime: Runtime) -> None:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/bank.db"
+def url(log_url: str) -> str:
+    return log_url
 
 
 async def test_a_reaction_runs_again_under_a_key_of_the_case(url: str) -> None:

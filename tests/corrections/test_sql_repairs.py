@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from support.correcting import DAY, open_account, transfer
 from support.postgres import new_log
+from support.runs_on import ON_SQLITE
 
 from actorium import ConfigurationError, Event, Projection, Reader, RecordedEvent, Runtime, Transaction, on, query
 from actorium.corrections import KeyColumn, Selection
@@ -84,7 +85,7 @@ class Tied(Projection):
 PARTS: list[Any] = [Account, TransferOrder, Transfer, Sums, Unkeyed]
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "memory"])
+@pytest.fixture(params=[ON_SQLITE, "postgresql", "memory"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a new log."""
     if request.param == "postgresql":
@@ -204,7 +205,7 @@ async def test_a_repair_that_is_cut_short_at_any_write_is_completed_by_the_next_
     assert await _beside(runtime) == []
 
 
-@pytest.mark.about("sqlite")
+@pytest.mark.about("sqlite", "a server copies such rows")
 async def test_rows_that_cannot_be_copied_are_rebuilt_in_place(log_url: str) -> None:
     async with Runtime([Account, Tied], store=log_url) as runtime:
         await open_account(runtime, "a", 1_000)

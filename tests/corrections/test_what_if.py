@@ -1,7 +1,6 @@
 """`what_if` and `with_code`: what would be different, found in runs of a log in memory."""
 
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,10 +31,10 @@ pytestmark = pytest.mark.asyncio
 
 
 @pytest_asyncio.fixture
-async def log(tmp_path: Path) -> AsyncIterator[EventStore]:
+async def log(log_url: str) -> AsyncIterator[EventStore]:
     """A log with transfers that succeed, that lack money and whose target does not exist; open for reading."""
     outside = Outside()
-    async with bank(f"sqlite:///{tmp_path}/bank.db", outside) as runtime:
+    async with bank(log_url, outside) as runtime:
         for account in ("a", "b", "c"):
             await open_account(runtime, account, 1_003)
         await transfer(runtime, "t-1", "a", "b", 300)
@@ -46,7 +45,7 @@ async def log(tmp_path: Path) -> AsyncIterator[EventStore]:
         await runtime.submit(Credit("c", 5, DAY, "cash_deposit"), command_id="s-1")
         await anext(runtime.events(types=[SubmissionConcluded]))
         await until(lambda: len(outside.published) == 10, runtime)
-    reader = bank(f"sqlite:///{tmp_path}/bank.db", Outside()).store
+    reader = bank(log_url, Outside()).store
     await reader.open(read_only=True)  # type: ignore[call-arg]
     yield reader
     await reader.close()

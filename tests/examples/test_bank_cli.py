@@ -20,6 +20,8 @@ from actorium.examples.bank.transactions import COLUMNS
 from actorium.store.sqlite import SQLiteStore
 from actorium_cli import run as run_actorium
 
+pytestmark = pytest.mark.about("sqlite", "the commands of the bank have their log in a file")
+
 BANK = [sys.executable, "-m", "actorium.examples.bank"]
 GO_ON = "python -m actorium.examples.bank"
 

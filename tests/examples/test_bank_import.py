@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from support.runs_on import ON_SQLITE
 
 from actorium import Ack, ConfigurationError, Runtime, Settings
 from actorium.errors import StoreUnavailable
@@ -31,7 +32,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", ON_SQLITE])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'bank.db'}?synchronous=OFF"
 
@@ -75,9 +76,8 @@ async def test_a_second_import_changes_nothing(file: Path, store: str) -> None:
         assert (await check(runtime, sums(file))).holds
 
 
-async def test_a_stopped_import_continues_where_the_log_ends(file: Path, tmp_path: Path) -> None:
-    store = f"sqlite:///{tmp_path / 'bank.db'}?synchronous=OFF"
-    async with Runtime([Account], store=store) as runtime:
+async def test_a_stopped_import_continues_where_the_log_ends(file: Path, log_url: str) -> None:
+    async with Runtime([Account], store=log_url) as runtime:
 
         def stop_after_300(report: ImportReport) -> None:
             if report.done == 300:
@@ -87,7 +87,7 @@ async def test_a_stopped_import_continues_where_the_log_ends(file: Path, tmp_pat
         first = await importer.run(read_transactions(file))
     assert first.stopped
     assert 300 <= first.booked <= 350
-    async with Runtime([Account], store=store) as runtime:
+    async with Runtime([Account], store=log_url) as runtime:
         second = await Importer(runtime).run(read_transactions(file))
         assert (second.found, second.booked, second.stopped) == (first.booked, ROWS - first.booked, False)
         assert (await check(runtime, sums(file))).holds

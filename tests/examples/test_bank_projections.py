@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from support.runs_on import ON_SQLITE
 
 from actorium import EventStore, Projection, Runtime
 from actorium.examples.bank.domain import Account, Credit, Debit, OpenAccount
@@ -76,7 +77,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", ON_SQLITE])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str | EventStore:
     """A store that a second runtime opens as the first one left it."""
     return MemoryStore() if request.param == "memory" else f"sqlite:///{tmp_path / 'bank.db'}?synchronous=OFF"
@@ -87,7 +88,9 @@ async def imported(runtime: Runtime, file: str | Path, rows: int) -> None:
     assert (report.booked, report.bad) == (rows, [])
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///{folder}/bank.db?synchronous=OFF"])
+@pytest.mark.parametrize(
+    "url", ["memory://", pytest.param("sqlite:///{folder}/bank.db?synchronous=OFF", marks=list(ON_SQLITE.marks))]
+)
 async def test_balances_and_turnover_equal_the_sums_of_the_file(url: str, file: Path, tmp_path: Path) -> None:
     expected = sums_of(file)
     assert expected.rows == ROWS

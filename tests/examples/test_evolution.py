@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from support.tables import run_on
 
 from actorium import Aggregate, Runtime
 from actorium.errors import UnreadableTypes
@@ -18,23 +17,22 @@ T = TypeVar("T")
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
+def url(log_url: str) -> str:
     """A log that versions 1 and 2 wrote, one after the other."""
-    url = f"sqlite:///{tmp_path / 'orders.db'}"
 
     async def write() -> None:
-        async with Runtime([v1.Order], store=url) as runtime:
+        async with Runtime([v1.Order], store=log_url) as runtime:
             await runtime.send(v1.PlaceOrder("o-1", "Alice", "teapot", 12.34))
             await runtime.send(v1.View("o-1", "Bob"))
             await runtime.send(v1.Ship("o-1"))
             await runtime.send(v1.PlaceOrder("o-2", "Bob", "cup", 0.1))
-        async with Runtime([v2.Order], store=url) as runtime:
+        async with Runtime([v2.Order], store=log_url) as runtime:
             await runtime.send(v2.Ship("o-2", "bicycle"))
             await runtime.send(v2.PlaceOrder("o-3", "Carol", "plate", 550))
             await runtime.send(v2.View("o-3", "Bob"))
 
     asyncio.run(write())
-    return url
+    return log_url
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -47,10 +45,8 @@ async def orders(url: str, order: type[Aggregate]) -> list[Any]:
 
 
 def rows(url: str) -> list[Any]:
-    db = sqlite3.connect(url.removeprefix("sqlite:///"))
-    found = db.execute("SELECT position, type, schema_version, payload FROM log ORDER BY position").fetchall()
-    db.close()
-    return found
+    table = "log" if url.startswith("sqlite") else "events"
+    return run(run_on(url, f"SELECT position, type, schema_version, payload FROM {table} ORDER BY position"))
 
 
 def test_version_2_reads_what_version_1_wrote(url: str) -> None:

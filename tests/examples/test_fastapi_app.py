@@ -343,6 +343,7 @@ async def test_health_asks_the_store_for_a_limited_time(serve: Serve, monkeypatc
         assert (await server.client.get("/health/live")).status_code == 200
 
 
+@pytest.mark.about("sqlite", "it removes the file of the log")
 async def test_a_removed_log_is_504_and_reveals_nothing_about_the_server(serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "bank.db"
     async with serve(create_app(f"sqlite:///{file}")) as server:

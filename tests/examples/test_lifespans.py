@@ -91,6 +91,7 @@ async def test_a_runtime_runs_from_startup_to_shutdown_of_its_application(
     assert (answer.status_code, answer.json()) == (201, 4)
 
 
+@pytest.mark.about("sqlite", "it has a directory in the place of the file")
 async def test_an_application_whose_store_cannot_be_opened_does_not_start(
     build: Callable[[Runtime], Any], serve: Callable[[Any], Any], tmp_path: Path
 ) -> None:

@@ -18,6 +18,8 @@ from actorium.examples.bank.generate import generate
 from actorium.examples.bank.runs.wrong_day import CASE, Subscriber, WrongDay, bank_of, log_hash
 from actorium.examples.bank.wrong_amounts import plant
 
+pytestmark = pytest.mark.about("sqlite", "the walk has its log in a file, and copies it at each commit")
+
 CHILD = Path(__file__).resolve().parents[1] / "support" / "correction_child.py"
 COUNT = 60
 _KILLS_MAX = 12

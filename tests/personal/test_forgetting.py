@@ -95,6 +95,7 @@ async def key_rows(url: str) -> list[Any]:
     return await run_sql(url, f'SELECT subject, id FROM "{schema_of(url)}_keys".keys')
 
 
+@pytest.mark.about("sqlite", "it reads the bytes of the files; the test above reads the tables of a server")
 @pytest.mark.asyncio
 async def test_no_file_holds_the_text_and_after_forgetting_none_holds_the_key(tmp_path: Path) -> None:
     secrets = tuple(secret.encode() for secret in SECRETS)

@@ -9,7 +9,7 @@ import pytest
 from actorium.store.urls import open_store
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("kind", ["memory", "log", pytest.param("file", marks=pytest.mark.about("sqlite"))])
+@pytest.mark.parametrize("kind", ["memory", "log", pytest.param("file", marks=pytest.mark.about("sqlite", "it is"))])
 async def test_it(kind, log_url, tmp_path):
     url = {"memory": "memory://", "log": log_url, "file": f"sqlite:///{tmp_path}/log.db"}[kind]
     store = open_store(url)
@@ -48,6 +48,7 @@ def test_a_test_about_no_store_runs_on_the_one_that_is_asked_for(tmp_path: Path,
     out = ran(tmp_path, root, "--store", "postgresql")
     assert "STORE memory" not in out
     assert "opened: PostgreSQL 2\n" in out
+    assert "Tests left out: 1\n    1 about sqlite: it is\n" in out
     assert "2 passed, 1 deselected" in out
 
 

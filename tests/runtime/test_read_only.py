@@ -10,6 +10,7 @@ import pytest_asyncio
 from support.bank import Add, Added, Tally
 from support.postgres import new_log
 from support.read_models import Sums, Totals
+from support.runs_on import ON_SQLITE
 
 from actorium import (
     Aggregate,
@@ -82,7 +83,7 @@ class Counted(Aggregate):
         self.count += 1
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=[ON_SQLITE, "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a new log that several processes can open."""
     if request.param == "sqlite":

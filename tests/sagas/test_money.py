@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from support.postgres import new_log
+from support.runs_on import ON_SQLITE
 from support.stores import whole_log
 from support.transfer_child import ACCOUNTS, BALANCE, ended, request, transfer
 from support.transfers import Account, Desk, Transfer
@@ -113,7 +114,10 @@ def run_until_killed(url: str, requests: int, accepted: int) -> None:
     child.stdout.close()
 
 
-@pytest.mark.parametrize(("kind", "kills", "requests"), [("sqlite", 25, 1_000), ("postgresql", 6, 200)])
+@pytest.mark.parametrize(
+    ("kind", "kills", "requests"),
+    [pytest.param("sqlite", 25, 1_000, marks=list(ON_SQLITE.marks)), ("postgresql", 6, 200)],
+)
 def test_the_sum_is_constant_through_kills_and_every_saga_ends_once(
     tmp_path: Path, kind: str, kills: int, requests: int
 ) -> None:

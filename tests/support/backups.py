@@ -84,11 +84,8 @@ async def require_same_start(log: str, restored: str, end: int) -> None:
         await two.close()
 
 
-async def restored_start(folder: Path, log: str, place: Path) -> int:
-    """Restore a directory to a file, compare it with the log, remove it; return where it ends."""
-    url = f"sqlite:///{place}"
+async def restored_start(folder: Path, log: str, url: str) -> int:
+    """Restore a directory to a new log, and compare that with the old one; return where it ends."""
     end = (await bring_back(BackupFolder(folder), url)).position
     await require_same_start(log, url, end)
-    for file in place.parent.glob(f"{place.name}*"):
-        file.unlink()
     return end

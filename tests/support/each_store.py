@@ -8,9 +8,10 @@ and each `log_url` is a new log on a real server. Without the option the tests o
 are cheap enough run on both.
 """
 
+import functools
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -120,10 +121,33 @@ def store_of_the_test(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def log_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def log_url(new_log_url: Callable[[str], str]) -> str:
     """The URL of a new log that outlives the runtime which opens it: a file, or whatever `--store` asks for."""
-    if request.config.option.store == "postgresql":
-        with new_log() as url:
-            yield url
-    else:
-        yield f"sqlite:///{tmp_path}/events.db"
+    return new_log_url("events")
+
+
+@pytest.fixture
+def new_log_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """A function that returns the URL of a log like `log_url`, for tests with several: each name is a log."""
+    with _log_urls(request, tmp_path) as new_url:
+        yield new_url
+
+
+@pytest.fixture(scope="module")
+def module_log_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a log like `log_url` that all tests of a module share."""
+    with _log_urls(request, tmp_path_factory.mktemp("log")) as new_url:
+        yield new_url("events")
+
+
+@contextmanager
+def _log_urls(request: pytest.FixtureRequest, folder: Path) -> Iterator[Callable[[str], str]]:
+    with ExitStack() as logs:
+
+        @functools.cache
+        def url_of(name: str) -> str:
+            if request.config.option.store == "postgresql":
+                return logs.enter_context(new_log())
+            return f"sqlite:///{folder}/{name}.db"
+
+        yield url_of

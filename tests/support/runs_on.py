@@ -12,20 +12,44 @@ from actorium.store.memory import MemoryStore
 from actorium.store.postgresql import PostgreSQLStore
 from actorium.store.sqlite import SQLiteStore
 
-# Folders whose tests run no application on a store of their choice: they are about one store, or have a model of one.
-OUTSIDE = frozenset({"benchmarks", "docs", "pages", "project", "simulation", "store", "typing"})
+# Folders whose tests do not leave the store to this option, and why.
+OUTSIDE = {
+    "benchmarks": "measure each store under its name",
+    "docs": "run the pages with the stores that they name",
+    "pages": "test the site of the documentation",
+    "project": "test the files of the project",
+    "simulation": "have models of the stores, and store the memory of simulated runs",
+    "store": "test each store, PostgreSQL too, in every run of the suite",
+}
+# A case of a test that has other cases, which run on whatever store is asked for.
+ON_SQLITE = pytest.param("sqlite", marks=pytest.mark.about("sqlite", "the other cases run on PostgreSQL"))
 _STORE = "store of the test"
-_POSTGRESQL, _SQLITE, _MEMORY, _NONE = "PostgreSQL", "SQLite", "memory", "no store"
+_LEFT_OUT = "tests left out"
+_left_out = pytest.StashKey[dict[str, int]]()
+_POSTGRESQL, _SQLITE, _MEMORY, _NONE = "PostgreSQL", "SQLite", "a model in memory", "no store"
 
 
 def leave_out_other_stores(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the tests that are about one store."""
-    config.hook.pytest_deselected(items=[item for item in items if _is_outside(item)])
-    items[:] = [item for item in items if not _is_outside(item)]
+    """Deselect the tests that are about one store, and count them by their reasons."""
+    outside = {item: why for item in items if (why := _why_outside(item))}
+    config.hook.pytest_deselected(items=list(outside))
+    items[:] = [item for item in items if item not in outside]
+    config.stash[_left_out] = dict(Counter(outside.values()))
+    if hasattr(config, "workeroutput"):  # one of several processes, each of which collects all tests
+        config.workeroutput[_LEFT_OUT] = config.stash[_left_out]
 
 
-def _is_outside(item: pytest.Item) -> bool:
-    return any(item.iter_markers("about")) or not OUTSIDE.isdisjoint(item.nodeid.split("/")[1:2])
+def take_counts(config: pytest.Config, worker_output: dict[str, Any]) -> None:
+    """Take the counts from one of several test processes."""
+    config.stash[_left_out] = worker_output.get(_LEFT_OUT, {})
+
+
+def _why_outside(item: pytest.Item) -> str:
+    for about in item.iter_markers("about"):
+        store, why = about.args
+        return f"about {store}: {why}"
+    folder = item.nodeid.split("/")[1:2]
+    return f"tests/{folder[0]}: {OUTSIDE[folder[0]]}" if folder and folder[0] in OUTSIDE else ""
 
 
 @contextmanager
@@ -41,7 +65,8 @@ def store_noted(item: pytest.Item) -> Iterator[None]:
         ):
             patch.setattr(of, name, _noting(getattr(of, name), opened, store))
         yield
-    if postgres.made[0] > made:  # in another process too
+    shares_log = "module_log_url" in getattr(item, "fixturenames", ())
+    if postgres.made[0] > made or shares_log:  # opened in another process, or by a fixture of the module
         opened.add(_POSTGRESQL)
     item.user_properties.append(
         (_STORE, next(store for store in (_POSTGRESQL, _SQLITE, _MEMORY, _NONE) if store in opened))
@@ -57,7 +82,7 @@ def _noting(open_it: Any, opened: set[str], store: str) -> Any:
 
 
 def say_how_many(reporter: pytest.TerminalReporter) -> None:
-    """Print how many tests used each store."""
+    """Print how many tests used each store, which of them used SQLite, and how many were left out and why."""
     ends = [
         report for reports in reporter.stats.values() for report in reports if getattr(report, "when", "") == "teardown"
     ]
@@ -65,7 +90,10 @@ def say_how_many(reporter: pytest.TerminalReporter) -> None:
     reporter.write_line(
         "Tests by the store that they opened: " + ", ".join(f"{store} {n}" for store, n in counts.most_common())
     )
-    if reporter.verbosity > 1:
-        for report in ends:
-            if (_STORE, _SQLITE) in report.user_properties:
-                reporter.write_line(f"on SQLite: {report.nodeid}")
+    for report in ends:
+        if (_STORE, _SQLITE) in report.user_properties:
+            reporter.write_line(f"on SQLite: {report.nodeid}")
+    left_out = reporter.config.stash.get(_left_out, {})
+    reporter.write_line(f"Tests left out: {sum(left_out.values())}")
+    for why, count in sorted(left_out.items()):
+        reporter.write_line(f"{count:5} {why}")

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from support.consoles import TOKENS
@@ -13,6 +13,7 @@ from support.shop import PARTS, Faults
 from actorium import Retry, Runtime, Settings
 from actorium.console import Console, Meter, control_socket
 from actorium.console.server import HEAD_BYTES_MAX, SmallServer
+from actorium.store.postgresql import PostgreSQLStore
 from actorium.store.sqlite.adapter import SQLiteStore
 
 T = TypeVar("T")
@@ -21,12 +22,14 @@ T = TypeVar("T")
 class Served:
     """A running application, with its console at `url`; `do` runs a coroutine in it.
 
+    at: where commands find it: the file of its log, or its control socket if the log is on a server.
+
     others: runtimes that start before it, in the same loop.
     """
 
     def __init__(self, runtime: Runtime, *others: Runtime, meter: Meter | None = None) -> None:
         self.runtime = runtime
-        self.url = ""
+        self.url = self.at = ""
         self._others = others
         self._meter = meter
         self._loop = asyncio.new_event_loop()
@@ -38,8 +41,13 @@ class Served:
         async with AsyncExitStack() as running:
             for runtime in (*self._others, self.runtime):
                 await running.enter_async_context(runtime)
-            if isinstance(self.runtime.store, SQLiteStore):
+            store = self.runtime.store
+            if isinstance(store, SQLiteStore):
                 await running.enter_async_context(control_socket(self.runtime))
+                self.at = store.path
+            elif isinstance(store, PostgreSQLStore):
+                folder = running.enter_context(TemporaryDirectory())
+                self.at = str(await running.enter_async_context(control_socket(self.runtime, f"{folder}/control.sock")))
             console = Console(self.runtime, actions=True, tokens=TOKENS, meter=self._meter)
             serving = SmallServer(console)
             server = await asyncio.start_server(serving.connected, "127.0.0.1", 0, limit=HEAD_BYTES_MAX)
@@ -79,10 +87,10 @@ def served(runtime: Runtime, *others: Runtime, meter: Meter | None = None) -> It
 
 
 @contextmanager
-def served_shop(db: Path) -> Iterator[Served]:
-    """Run the shop on the log in a file, with a broken warehouse and no mail."""
+def served_shop(url: str) -> Iterator[Served]:
+    """Run the shop on a log, with a broken warehouse and no mail."""
     Faults.warehouse = Faults.mail = True
-    meter, settings = Meter(), Settings(handler_retry=Retry(attempts=1))
-    runtime = Runtime(PARTS, store=f"sqlite:///{db}", settings=settings, instruments=[meter])
+    meter, settings = Meter(), Settings(handler_retry=Retry(attempts=1), max_wait_s=60)  # on a busy machine too
+    runtime = Runtime(PARTS, store=url, settings=settings, instruments=[meter])
     with served(runtime, meter=meter) as shop:
         yield shop

@@ -1,11 +1,8 @@
 """Real stores under a test's control: commits that wait or fail before or after they are written, reads that fail."""
 
 import asyncio
-import contextlib
-import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -233,11 +230,3 @@ async def whole_log(store: EventStore) -> list[EncodedRecord]:
         records += page
         if len(page) < 1_000:
             return records
-
-
-def cut_off(path: Path, *, after_position: int) -> None:
-    """Take the last events out of a closed log, as if a copy from before them had been put back."""
-    with contextlib.closing(sqlite3.connect(path)) as db, db:
-        for table in ("events", "stream_versions"):
-            assert db.execute(f"DELETE FROM {table} WHERE position > ?", (after_position,)).rowcount > 0
-        db.execute("UPDATE stream_versions_mark SET position = ?, complement = ~?", (after_position, after_position))

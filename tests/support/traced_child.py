@@ -1,6 +1,6 @@
-"""A separate process that sends one traced command to a SQLite file and dies at once, before its saga has come far.
+"""A separate process that sends one traced command to a log and dies at once, before its saga has come far.
 
-`python traced_child.py <database>` prints the trace id.
+`python traced_child.py <URL>` prints the trace id.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from actorium import Runtime
 from actorium.contrib.opentelemetry import OpenTelemetry
 
 
-async def main(database: str) -> None:
+async def main(url: str) -> None:
     """Open two accounts, ask for a transfer within the span of a request, and get killed."""
     provider = TracerProvider()
     telemetry = OpenTelemetry(tracer_provider=provider)
     async with Runtime(
         [Account, Desk, Transfer],
-        store=f"sqlite:///{database}",
+        store=url,
         instruments=[telemetry],
         caller_headers=telemetry.caller_headers,
     ) as runtime:

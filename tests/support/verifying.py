@@ -1,18 +1,17 @@
 """Logs with a stored chain and signed heads, and changes of what the log holds, for tests of `verify`."""
 
 import asyncio
-import contextlib
-import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from support.backups import reader
 from support.stores import PassedThrough, whole_log
+from support.tables import run_on
 
 from actorium.store.chain import CHAIN, HashChain, kept_link
 from actorium.store.event_store import PAGE_BYTES, EventStore, Examinable, SaveCheckpoint, SaveFailure
 from actorium.store.events import EncodedRecord, checksum, kind_checksum
+from actorium.store.postgresql.plan import folded
 from actorium.store.urls import open_store
 from actorium.verification import LogHead, Verification, head_of, verify
 
@@ -79,24 +78,19 @@ async def verified(url: str, *heads: LogHead) -> Verification:
         return await verify(store, heads)
 
 
-def change_file(path: Path, *statements: str) -> None:
-    """Run SQL on a closed file."""
-    with contextlib.closing(sqlite3.connect(path)) as db, db:
-        for statement in statements:
-            db.execute(statement)
-
-
-def forge(path: Path, position: int) -> None:
+async def forge(url: str, position: int) -> None:
     """Change the payload of an event, and correct its checksum."""
-    url = f"sqlite:///{path}"
-
-    async def read() -> int:
-        async with reading(url) as store:
-            (record,) = await store.read_log(position - 1, 1)
-        kind = kind_checksum(record.stream, record.type, record.schema_version)
-        return checksum(kind, record.version, record.recorded_us, b'{"n":666}', record.metadata)
-
-    correct = asyncio.run(read())
-    change_file(
-        path, f"""UPDATE events SET payload = '{{"n":666}}', checksum = {correct} WHERE position = {position}"""
+    async with reading(url) as store:
+        (record,) = await store.read_log(position - 1, 1)
+    kind = kind_checksum(record.stream, record.type, record.schema_version)
+    forged = (kind, record.version, b'{"n":666}', record.metadata)
+    correct = _checksum(*forged, record.recorded_us, is_file=url.startswith("sqlite"))
+    await run_on(
+        url, f"""UPDATE events SET payload = '{{"n":666}}', checksum = {correct} WHERE position = {position}"""
     )
+
+
+def _checksum(kind: int, version: int, payload: bytes, metadata: bytes, recorded_us: int, *, is_file: bool) -> int:
+    if is_file:
+        return checksum(kind, version, recorded_us, payload, metadata)
+    return checksum(kind, version, 0, payload, metadata) ^ folded(recorded_us)  # a server mixes the time in itself

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 from support.bank import Add, Added, Tally
 from support.postgres import new_log
-from support.stores import FaultyStore, append, cut_off, whole_log
-from support.verifying import ChainedStore, change_file
+from support.stores import FaultyStore, append, whole_log
+from support.tables import cut_off, run_on
+from support.verifying import ChainedStore
 from support.virtual_time import virtual
 
 from actorium import Runtime, Settings
@@ -18,7 +18,7 @@ from actorium.runtime.log import chain_keeper
 from actorium.store.chain import CHAIN, SEGMENT_EVENTS, ChainLink, HashChain, read_link
 from actorium.store.event_store import EventStore
 from actorium.store.memory import MemoryStore
-from actorium.store.sqlite import SQLiteStore
+from actorium.store.urls import open_store
 
 CHAINED = Settings(hash_chain=True)
 SOON = Settings(hash_chain=True, poll_s=0.01)
@@ -106,12 +106,12 @@ async def test_a_save_that_fails_is_done_again(fault: str) -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_chain_continues_after_a_restart_and_begins_again_without_its_last_link(tmp_path: Path) -> None:
+async def test_the_chain_continues_after_a_restart_and_begins_again_without_its_last_link(log_url: str) -> None:
     written = 0
     for end, change in ((300, ""), (700, ""), (800, "DELETE FROM projection_states WHERE position = 512"), (900, "")):
         if change:
-            change_file(tmp_path / "log.db", change)
-        store = ChainedStore(SQLiteStore(tmp_path / "log.db"))
+            await run_on(log_url, change)
+        store = ChainedStore(open_store(log_url))
         async with asyncio.timeout(60), Runtime([Tally], store=store, settings=SOON) as runtime:
             await write(runtime, end - written)
             if end // SEGMENT_EVENTS > written // SEGMENT_EVENTS:
@@ -121,14 +121,13 @@ async def test_the_chain_continues_after_a_restart_and_begins_again_without_its_
 
 
 @pytest.mark.asyncio
-async def test_a_log_that_lost_its_end_gets_no_new_links(tmp_path: Path) -> None:
-    path = tmp_path / "log.db"
-    store = ChainedStore(SQLiteStore(path))
+async def test_a_log_that_lost_its_end_gets_no_new_links(log_url: str) -> None:
+    store = ChainedStore(open_store(log_url))
     async with asyncio.timeout(60), Runtime([Tally], store=store, settings=SOON) as runtime:
         await write(runtime, 2 * SEGMENT_EVENTS)
         await store.chained(2 * SEGMENT_EVENTS)
-    cut_off(path, after_position=SEGMENT_EVENTS + 1)
-    async with asyncio.timeout(60), Runtime([Tally], store=SQLiteStore(path), settings=SOON) as runtime:
+    await cut_off(log_url, after_position=SEGMENT_EVENTS + 1)
+    async with asyncio.timeout(60), Runtime([Tally], store=log_url, settings=SOON) as runtime:
         with capture_logs() as logs:
             while not any(one["event"] == "chain_waits" for one in logs):  # noqa: ASYNC110  # it says so on its own
                 await asyncio.sleep(0.01)

@@ -1,7 +1,7 @@
 """A log matches its own heads, whatever holds it, and no other log's; the report says where it differs."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,8 +9,9 @@ import msgspec
 import pytest
 from support.backups import bring_back, fill, take
 from support.postgres import new_log, run_sql, schema_of
-from support.stores import cut_off, whole_log
-from support.verifying import ChainedStore, change_file, forge, head, reading, store_chain, verified
+from support.stores import whole_log
+from support.tables import cut_off, run_on
+from support.verifying import ChainedStore, forge, head, reading, store_chain, verified
 
 from actorium.backup import BackupFolder
 from actorium.copying import copy_events, copy_tables
@@ -28,12 +29,11 @@ CHANGES = 100
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def log(log_url: str) -> str:
     """A closed log with a stored chain."""
-    path = tmp_path / "log.db"
-    asyncio.run(fill(url_of(path), 0, COMMANDS))
-    asyncio.run(store_chain(url_of(path)))
-    return path
+    asyncio.run(fill(log_url, 0, COMMANDS))
+    asyncio.run(store_chain(log_url))
+    return log_url
 
 
 @pytest.fixture
@@ -43,10 +43,11 @@ def database() -> Iterator[str]:
         yield url
 
 
-def url_of(path: Path) -> str:
-    return f"sqlite:///{path}"
+def change(log: str, *statements: str) -> None:
+    asyncio.run(run_on(log, *statements))
 
 
+@pytest.mark.about("sqlite", "the command that it tests changes a file; another test changes a log on a server")
 @pytest.mark.asyncio
 async def test_changes_of_every_kind_are_found_and_placed(tmp_path: Path) -> None:
     tampering = Tampering(tmp_path, seed=7)
@@ -59,8 +60,8 @@ async def test_changes_of_every_kind_are_found_and_placed(tmp_path: Path) -> Non
 
 
 @pytest.mark.asyncio
-async def test_the_hash_is_the_one_that_the_manual_defines(file: Path) -> None:
-    async with reading(url_of(file)) as store:
+async def test_the_hash_is_the_one_that_the_manual_defines(log: str) -> None:
+    async with reading(log) as store:
         records = await whole_log(store)
         found = await head_of(store)
     link = sha256(b"actorium chain 1").digest()
@@ -83,13 +84,15 @@ def packed(record: EncodedRecord) -> bytes:
 
 
 @pytest.mark.asyncio
-async def test_copies_and_restored_backups_have_the_same_head(tmp_path: Path, database: str) -> None:
-    log, folder = url_of(tmp_path / "log.db"), BackupFolder(tmp_path / "backup")
+async def test_copies_and_restored_backups_have_the_same_head(
+    new_log_url: Callable[[str], str], tmp_path: Path, database: str
+) -> None:
+    log, restored, folder = new_log_url("log"), new_log_url("restored"), BackupFolder(tmp_path / "backup")
     await fill(log, 0, COMMANDS)
     await store_chain(log)
     found = await head(log)
     await take(log, folder)
-    await bring_back(folder, url_of(tmp_path / "restored.db"))
+    await bring_back(folder, restored)
     source, target = open_store(log), open_store(database)
     await source.open()
     await target.open()
@@ -100,125 +103,124 @@ async def test_copies_and_restored_backups_have_the_same_head(tmp_path: Path, da
     finally:
         await target.close()
         await source.close()
-    for copy in (url_of(tmp_path / "restored.db"), database):
+    for copy in (restored, database):
         assert await head(copy) == found
         result = await verified(copy, found)
         assert (result.problem, result.covered, result.linked) == ("", EVENTS, 0)
 
 
 @pytest.mark.asyncio
-async def test_a_log_that_has_grown_matches_its_earlier_heads(file: Path) -> None:
-    before = await head(url_of(file))
-    await fill(url_of(file), COMMANDS, 10)
-    now = await head(url_of(file), after=before)
+async def test_a_log_that_has_grown_matches_its_earlier_heads(log: str) -> None:
+    before = await head(log)
+    await fill(log, COMMANDS, 10)
+    now = await head(log, after=before)
     assert (before.log, now.position) == (now.log, EVENTS + 30)
-    result = await verified(url_of(file), now, before)
+    result = await verified(log, now, before)
     assert (result.problem, result.end, result.covered, result.linked) == ("", EVENTS + 30, EVENTS + 30, LINKED)
 
 
 @pytest.mark.asyncio
-async def test_with_a_stored_chain_a_head_takes_a_read_of_the_newest_events(file: Path) -> None:
-    store = ChainedStore(open_store(url_of(file)))
+async def test_with_a_stored_chain_a_head_takes_a_read_of_the_newest_events(log: str) -> None:
+    store = ChainedStore(open_store(log))
     await store.open()
     try:
         found = await head_of(store)
         assert store.read_events == 1 + EVENTS - (LINKED - SEGMENT_EVENTS)
     finally:
         await store.close()
-    change_file(file, "DELETE FROM checkpoints")
-    assert await head(url_of(file)) == found
+    await run_on(log, "DELETE FROM checkpoints")
+    assert await head(log) == found
 
 
-def test_the_stored_chain_narrows_down_where_an_event_has_changed(file: Path) -> None:
-    found = asyncio.run(head(url_of(file)))
-    forge(file, 300)
+def test_the_stored_chain_narrows_down_where_an_event_has_changed(log: str) -> None:
+    found = asyncio.run(head(log))
+    asyncio.run(forge(log, 300))
     for heads in ([], [found]):
-        result = asyncio.run(verified(url_of(file), *heads))
+        result = asyncio.run(verified(log, *heads))
         assert "does not match" in result.problem
         assert (result.first, result.last, result.linked) == (257, 512, 256)
 
 
-def test_several_heads_narrow_it_down_without_a_chain(file: Path) -> None:
-    heads = [asyncio.run(head(url_of(file)))]
+def test_several_heads_narrow_it_down_without_a_chain(log: str) -> None:
+    heads = [asyncio.run(head(log))]
     for n in range(2):
-        asyncio.run(fill(url_of(file), COMMANDS + n, 1))
-        heads.append(asyncio.run(head(url_of(file))))
-    change_file(file, "DELETE FROM projection_states", "DELETE FROM checkpoints")
-    forge(file, EVENTS + 5)
-    result = asyncio.run(verified(url_of(file), *heads))
+        asyncio.run(fill(log, COMMANDS + n, 1))
+        heads.append(asyncio.run(head(log)))
+    change(log, "DELETE FROM projection_states", "DELETE FROM checkpoints")
+    asyncio.run(forge(log, EVENTS + 5))
+    result = asyncio.run(verified(log, *heads))
     assert "does not match the head at position 906" in result.problem
     assert (result.covered, result.first, result.last) == (EVENTS + 3, EVENTS + 4, EVENTS + 6)
 
 
-def test_an_event_that_does_not_match_its_checksum_is_named(file: Path) -> None:
-    found = asyncio.run(head(url_of(file)))
-    change_file(file, "UPDATE events SET payload = '{}' WHERE position = 700")
-    result = asyncio.run(verified(url_of(file), found))
+def test_an_event_that_does_not_match_its_checksum_is_named(log: str) -> None:
+    found = asyncio.run(head(log))
+    change(log, "UPDATE events SET payload = '{}' WHERE position = 700")
+    result = asyncio.run(verified(log, found))
     assert "does not match its checksum" in result.problem
     assert (result.first, result.last) == (700, 700)
 
 
-def test_removed_events_are_found_at_the_end_and_in_between(file: Path) -> None:
-    found = asyncio.run(head(url_of(file)))
-    change_file(file, f"DELETE FROM events WHERE position > {EVENTS - 5}")
-    result = asyncio.run(verified(url_of(file), found))
+def test_removed_events_are_found_at_the_end_and_in_between(log: str) -> None:
+    found = asyncio.run(head(log))
+    asyncio.run(cut_off(log, after_position=EVENTS - 5))
+    result = asyncio.run(verified(log, found))
     assert f"ends at position {EVENTS - 5}, before the head" in result.problem
     assert result.first <= EVENTS - 4 <= result.last
-    change_file(file, f"DELETE FROM events WHERE position > {LINKED - 5}")
-    result = asyncio.run(verified(url_of(file)))
+    asyncio.run(cut_off(log, after_position=LINKED - 5))
+    result = asyncio.run(verified(log))
     assert "before the end of the stored chain" in result.problem
-    change_file(file, "DELETE FROM events WHERE position BETWEEN 20 AND 30")
-    result = asyncio.run(verified(url_of(file), found))
+    change(log, "DELETE FROM events WHERE position BETWEEN 20 AND 30")
+    result = asyncio.run(verified(log, found))
     assert "events were removed" in result.problem
     assert (result.first, result.last) == (20, 30)
 
 
-@pytest.mark.parametrize("change", ["SET state = '\"00\"'", "SET state = replace(state, 'a', 'b')"])
-def test_a_changed_link_is_told_from_a_changed_event(file: Path, change: str) -> None:
-    found = asyncio.run(head(url_of(file)))
-    change_file(file, f"UPDATE projection_states {change} WHERE position = 512")
+@pytest.mark.parametrize("update", ["SET state = '\"00\"'", "SET state = replace(state, 'a', 'b')"])
+def test_a_changed_link_is_told_from_a_changed_event(log: str, update: str) -> None:
+    found = asyncio.run(head(log))
+    change(log, f"UPDATE projection_states {update} WHERE position = 512")
     for heads in ([], [found]):
-        result = asyncio.run(verified(url_of(file), *heads))
+        result = asyncio.run(verified(log, *heads))
         assert result.problem == "the stored link at position 512 has changed, but no event before it"
         assert (result.first, result.last) == (0, 0)
 
 
-def test_a_head_is_not_built_on_a_changed_link(file: Path) -> None:
-    change_file(file, "UPDATE projection_states SET state = replace(state, 'a', 'b') WHERE position = 512")
+def test_a_head_is_not_built_on_a_changed_link(log: str) -> None:
+    change(log, "UPDATE projection_states SET state = replace(state, 'a', 'b') WHERE position = 512")
     with pytest.raises(DamagedLog, match="does not match the link of the stored chain at position 768"):
-        asyncio.run(head(url_of(file)))
+        asyncio.run(head(log))
 
 
-def test_a_head_follows_only_from_an_earlier_head_that_still_matches(file: Path) -> None:
-    before = asyncio.run(head(url_of(file)))
-    cut_off(file, after_position=EVENTS - 3)
+def test_a_head_follows_only_from_an_earlier_head_that_still_matches(log: str) -> None:
+    before = asyncio.run(head(log))
+    asyncio.run(cut_off(log, after_position=EVENTS - 3))
     with pytest.raises(DamagedLog, match="before the earlier head at 900"):
-        asyncio.run(head(url_of(file), after=before))
-    asyncio.run(fill(url_of(file), 5 * COMMANDS, 2))
+        asyncio.run(head(log, after=before))
+    asyncio.run(fill(log, 5 * COMMANDS, 2))
     with pytest.raises(DamagedLog, match="does not match the earlier head at position 900"):
-        asyncio.run(head(url_of(file), after=before))
+        asyncio.run(head(log, after=before))
 
 
 @pytest.mark.asyncio
-async def test_another_log_is_recognized(file: Path, tmp_path: Path) -> None:
-    other = url_of(tmp_path / "other.db")
+async def test_another_log_is_recognized(log: str, new_log_url: Callable[[str], str]) -> None:
+    other = new_log_url("other")
     await fill(other, 1, COMMANDS)
     found = await head(other)
-    result = await verified(url_of(file), found)
+    result = await verified(log, found)
     assert (result.problem.split(",")[0], result.first) == ("the head is of another log", 1)
     with pytest.raises(DamagedLog, match="of another log"):
-        await head(url_of(file), after=found)
+        await head(log, after=found)
 
 
 @pytest.mark.asyncio
-async def test_there_must_be_something_to_compare_and_something_to_hash(tmp_path: Path) -> None:
-    log = url_of(tmp_path / "log.db")
-    await fill(log, 0, 0)
+async def test_there_must_be_something_to_compare_and_something_to_hash(log_url: str) -> None:
+    await fill(log_url, 0, 0)
     with pytest.raises(ConfigurationError, match="is empty"):
-        await head(log)
-    await fill(log, 0, 1)
+        await head(log_url)
+    await fill(log_url, 0, 1)
     with pytest.raises(ConfigurationError, match="hash_chain=True"):
-        await verified(log)
+        await verified(log_url)
 
 
 @pytest.mark.asyncio
@@ -229,18 +231,18 @@ async def test_changes_of_a_log_in_postgresql_are_found(database: str) -> None:
     assert (await verified(database, found)).problem == ""
     schema = f'"{schema_of(database)}"'
 
-    async def change(sql: str) -> None:
+    async def change_it(sql: str) -> None:
         await run_sql(database, sql.format(schema=schema))
 
-    await change("UPDATE {schema}.events SET payload = '{{}}' WHERE position = 700")
+    await change_it("UPDATE {schema}.events SET payload = '{{}}' WHERE position = 700")
     assert (await verified(database, found)).first == 700
-    await change("DELETE FROM {schema}.events WHERE position = 700")
+    await change_it("DELETE FROM {schema}.events WHERE position = 700")
     result = await verified(database, found)
     assert (result.first, result.last) == (700, 700)
-    await change("DELETE FROM {schema}.events WHERE position > 600")
+    await change_it("DELETE FROM {schema}.events WHERE position > 600")
     result = await verified(database, found)
     assert "the events after position 600 are missing" in result.problem
-    await change("UPDATE {schema}.log SET position = 600")
+    await change_it("UPDATE {schema}.log SET position = 600")
     result = await verified(database, found)
     assert "before the head at position 900" in result.problem
     async with reading(database) as store:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 from support.command_line import output
@@ -15,12 +14,11 @@ from support.served import served_shop
 from support.shop import place, until
 
 
-def test_the_page_of_a_log_is_served_read_only_until_ctrl_c(tmp_path: Path) -> None:
-    db = tmp_path / "shop.db"
-    with served_shop(db) as shop:
+def test_the_page_of_a_log_is_served_read_only_until_ctrl_c(log_url: str) -> None:
+    with served_shop(log_url) as shop:
         shop.do(place(shop.runtime, "o-1"))
         shop.do(until(shop.runtime, "o-1", "failed"))
-        command = [sys.executable, "-m", "actorium", "console", "--at", str(db), "--port", "0"]
+        command = [sys.executable, "-m", "actorium", "console", "--at", log_url, "--port", "0"]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}
         ) as serving:

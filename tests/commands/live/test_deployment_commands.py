@@ -17,11 +17,10 @@ from actorium.store.memory import MemoryStore
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, list[str]]]:
+def app(module_log_url: str) -> Iterator[tuple[Served, list[str]]]:
     """The running market, and the option that reaches it."""
-    db = tmp_path_factory.mktemp("market") / "market.db"
-    with served(*market(f"sqlite:///{db}")) as running:
-        yield running, ["--at", str(db)]
+    with served(*market(module_log_url)) as running:
+        yield running, ["--at", running.at]
 
 
 async def ordered(runtime: Runtime, *orders: str) -> int:

@@ -45,6 +45,7 @@ async def test_nodes_are_listed_with_what_they_own(
     assert "nobody: 1,024 shards: 0-1023" in await listed("shards", "--at", url)
 
 
+@pytest.mark.about("sqlite", "only a log in PostgreSQL has nodes")
 def test_a_log_for_one_process_has_no_nodes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def run() -> None:
         async with Runtime([Tally], store=f"sqlite:///{tmp_path}/log.db"):

@@ -17,12 +17,12 @@ from actorium.console import control_socket
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+def shop(log_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """A running shop with a stuck saga, and the files of its tokens."""
     monkeypatch.chdir(tmp_path)
     Path("operator").write_text("operate-token-of-16\n", encoding="utf-8")
     Path("viewer").write_text("viewer-token-of-16\n", encoding="utf-8")
-    with served_shop(tmp_path / "shop.db") as shop:
+    with served_shop(log_url) as shop:
         shop.do(place(shop.runtime, "o-1"))
         shop.do(until(shop.runtime, "o-1", "failed"))
         yield shop
@@ -63,7 +63,7 @@ def test_without_the_role_nothing_is_done(
     code, _, err = output(capsys, *retry)
     assert code == 1
     assert message in said(err)
-    assert output(capsys, "events", "tail", "--at", "shop.db", "--type", "operator.acted")[:2] == (0, "")
+    assert output(capsys, "events", "tail", "--at", shop.at, "--type", "operator.acted")[:2] == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_without_the_role_nothing_is_done(
         (["--at", "http://ann:secret@host/"], "write the URL of a console"),
         (["--at", "http://host/", "--token-file", "nothing"], "there is no file nothing"),
         (["--at", "http://host/", "--token-file", "empty"], "empty holds no token"),
-        (["--at", "shop.db", "--token-file", "operator"], "--token-file is for the URL of a console"),
-        (["--at", "memory://"], "belongs to one process"),
+        (["--at", "SHOP", "--token-file", "operator"], "--token-file is for the URL of a console"),
+        pytest.param(["--at", "memory://"], "belongs to one process", marks=pytest.mark.about("memory", "it names it")),
         (["--at", "sqlite:///nothing.db"], "there is no file"),
         (["--at", "ftp://host/"], "no known scheme"),
         (["--at", "nothing.db"], "there is no file nothing.db"),
@@ -85,7 +85,7 @@ def test_a_place_that_cannot_be_is_wrong_use(
     shop: Served, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("empty").write_text("two words", encoding="utf-8")
-    code, _, err = output(capsys, "status", *words)
+    code, _, err = output(capsys, "status", *(shop.at if word == "SHOP" else word for word in words))
     assert code == 2
     assert message in said(err)
 

@@ -12,6 +12,7 @@ import pytest
 from actorium.examples.bank.crashes.kills import KillFindings, Kills
 from actorium_cli import run
 
+pytestmark = pytest.mark.about("sqlite", "`prove crash` kills a bank on a file; `prove postgresql` has its own tests")
 ACTORIUM = [sys.executable, "-m", "actorium"]
 
 

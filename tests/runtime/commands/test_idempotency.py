@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -15,7 +14,7 @@ from actorium.errors import CommandConflict, CommandTimeout, Overloaded, StoreUn
 from actorium.store.errors import CommitUnknown
 from actorium.store.event_store import Append, AppendBatch, CommandMark
 from actorium.store.events import EncodedEvent, StreamName
-from actorium.store.sqlite import SQLiteStore
+from actorium.store.urls import open_store
 
 
 class Tag(Command):
@@ -80,7 +79,7 @@ class DeployedShelf(Aggregate):
         self.count += event.count
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "log"])
 def store_url(request: pytest.FixtureRequest, log_url: str) -> str:
     return "memory://" if request.param == "memory" else log_url
 
@@ -202,8 +201,8 @@ async def test_a_command_sent_again_after_a_field_was_added_takes_effect_once(lo
 
 
 @pytest.mark.asyncio
-async def test_a_mark_from_an_older_version_is_recognized_by_its_stream(tmp_path: Path) -> None:
-    store = SQLiteStore(tmp_path / "log.db")
+async def test_a_mark_from_an_older_version_is_recognized_by_its_stream(log_url: str) -> None:
+    store = open_store(log_url)
     await store.open()
     event = EncodedEvent("Added", 1, b'{"amount":1}', b"{}")
     stream = StreamName("Tally", "t")

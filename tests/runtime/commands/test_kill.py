@@ -47,6 +47,7 @@ async def test_commands_in_flight_at_a_kill_are_sent_again_and_take_effect_once(
         assert [ack.position for ack in again] == [ack.position for ack in sent]
 
 
+@pytest.mark.about("sqlite", "it sees that the file is closed")
 @pytest.mark.asyncio
 async def test_ctrl_c_lets_accepted_commands_finish_and_closes(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/log.db"

@@ -1,14 +1,12 @@
 """A position from a longer log, as after an older copy was restored, is refused immediately."""
 
 import asyncio
-import contextlib
-import sqlite3
-from pathlib import Path
 
 import pytest
 from support.bank import Add, Added, Tally
 from support.read_models import Sums, Switch, Totals, caught_up
-from support.stores import append, cut_off
+from support.stores import append
+from support.tables import cut_off, run_on
 
 from actorium import Runtime, react
 from actorium.errors import CorruptRow, PositionBeyondLog
@@ -73,16 +71,15 @@ async def test_a_saved_subscription_beyond_the_log_fails() -> None:
     ("part", "name"), [(Totals, "projection Totals version 1"), (mail, "reaction mail")], ids=["projection", "reaction"]
 )
 @pytest.mark.asyncio
-async def test_a_start_refuses_a_follower_that_is_beyond_the_log(tmp_path: Path, part: object, name: str) -> None:
-    url = f"sqlite:///{tmp_path / 'log.db'}"
-    async with Runtime([Tally, part], store=url) as runtime:  # type: ignore[list-item]
+async def test_a_start_refuses_a_follower_that_is_beyond_the_log(log_url: str, part: object, name: str) -> None:
+    async with Runtime([Tally, part], store=log_url) as runtime:  # type: ignore[list-item]
         await runtime.send(Add("a", 1, events=3))
         await caught_up(runtime, part)
-    cut_off(tmp_path / "log.db", after_position=2)
+    await cut_off(log_url, after_position=2)
     with pytest.raises(CorruptRow, match=f"{name} is at position 3, but the log ends at 2"):
-        async with Runtime([Tally, part], store=url):  # type: ignore[list-item]
+        async with Runtime([Tally, part], store=log_url):  # type: ignore[list-item]
             pass
-    async with Runtime([Tally], store=url) as runtime:
+    async with Runtime([Tally], store=log_url) as runtime:
         assert (await runtime.get(Tally, "a")).total == 2
 
 
@@ -99,15 +96,13 @@ async def test_a_follower_that_began_beyond_the_log_fails() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_saved_state_of_a_longer_log_is_rebuilt(tmp_path: Path) -> None:
+async def test_a_saved_state_of_a_longer_log_is_rebuilt(log_url: str) -> None:
     class Kept(Sums):
         snapshot_every = 1
 
-    url = f"sqlite:///{tmp_path / 'log.db'}"
-    async with Runtime([Tally, Kept], store=url) as runtime:
+    async with Runtime([Tally, Kept], store=log_url) as runtime:
         await runtime.send(Add("a", 1, events=3), wait_for=[Kept])
-    with contextlib.closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as db:
-        assert db.execute("SELECT position FROM projection_states").fetchall() == [(3,)]
-    cut_off(tmp_path / "log.db", after_position=2)
-    async with Runtime([Tally, Kept], store=url) as runtime:
+    assert await run_on(log_url, "SELECT position FROM projection_states") == [(3,)]
+    await cut_off(log_url, after_position=2)
+    async with Runtime([Tally, Kept], store=log_url) as runtime:
         assert await runtime.query(Kept.of, "a", after=2) == 2

@@ -1,14 +1,12 @@
 """A class whose fields changed without a new schema version is found at the start, by the first event of each shape."""
 
-import asyncio
 import enum
-import sqlite3
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
+from support.tables import run_on
 from support.virtual_time import virtual
 
 from actorium import Aggregate, Event, Runtime, Settings, evolve, upcast
@@ -17,7 +15,7 @@ from actorium.store.event_store import Append, AppendBatch, EventStore
 from actorium.store.events import EncodedEvent
 from actorium.store.memory import MemoryStore
 from actorium.store.names import StreamName
-from actorium.store.sqlite import SQLiteStore
+from actorium.store.urls import open_store
 
 
 class Kind(enum.Enum):
@@ -197,23 +195,12 @@ async def test_an_upcaster_that_fails_on_the_first_event_refuses_the_start() -> 
         await Runtime([account(BadlyMended)], store=await stored(MemoryStore())).start()
 
 
-def test_a_damaged_first_event_does_not_prevent_the_start(tmp_path: Path) -> None:
-    path = tmp_path / "log.db"
-
-    async def run(event_class: type[Event]) -> None:
-        async with Runtime([account(event_class)], store=f"sqlite:///{path}") as runtime:
-            with pytest.raises(CorruptEvent):
-                await runtime.store.read_log(0, 10)
-
-    asyncio.run(_store(path))
+@pytest.mark.asyncio
+async def test_a_damaged_first_event_does_not_prevent_the_start(log_url: str) -> None:
+    await stored(open_store(log_url))
     with pytest.raises(UnreadableTypes, match="`cents`"):
-        asyncio.run(run(Renamed))
-    db = sqlite3.connect(path)
-    with db:
-        db.execute("UPDATE events SET payload = '{}' WHERE position = 2")
-    db.close()
-    asyncio.run(run(Renamed))
-
-
-async def _store(path: Path) -> None:
-    await stored(SQLiteStore(path))
+        await Runtime([account(Renamed)], store=log_url).start()
+    await run_on(log_url, "UPDATE events SET payload = '{}' WHERE position = 2")
+    async with Runtime([account(Renamed)], store=log_url) as runtime:
+        with pytest.raises(CorruptEvent):
+            await runtime.store.read_log(0, 10)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
 from datetime import UTC, datetime
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 from support.bank import Account, AccountOpened, Deposit, Deposited, OpenAccount, Tally, Withdraw, Withdrawn
 from support.stores import append
+from support.tables import run_on
 from support.virtual_time import virtual
 
 from actorium import Aggregate, Command, ConfigurationError, Event, NotFound, Runtime, Settings, decide, evolve, upcast
@@ -299,16 +297,11 @@ def test_the_setting_is_one_of_two_words() -> None:
         Settings(unreadable_types="ignore")  # type: ignore[arg-type]
 
 
-def test_a_shape_without_events_does_not_prevent_the_start(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'log.db'}"
-
-    async def run() -> None:
-        async with Runtime([Tally], store=url):
-            pass
-
-    asyncio.run(run())
-    db = sqlite3.connect(tmp_path / "log.db")
-    with db:
-        db.execute("INSERT INTO event_types (name, schema_version) VALUES ('Planned', 1)")
-    db.close()
-    asyncio.run(run())
+@pytest.mark.about("sqlite", "a server has no shape without the position of its first event")
+@pytest.mark.asyncio
+async def test_a_shape_without_events_does_not_prevent_the_start(log_url: str) -> None:
+    async with Runtime([Tally], store=log_url):
+        pass
+    await run_on(log_url, "INSERT INTO event_types (name, schema_version) VALUES ('Planned', 1)")
+    async with Runtime([Tally], store=log_url):
+        pass

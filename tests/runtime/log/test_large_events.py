@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from support.runs_on import ON_SQLITE
 from support.stores import PassedThrough
 
 from actorium import Aggregate, Command, Event, Projection, Runtime, decide, evolve, on, query
@@ -66,7 +67,7 @@ class Weighed(PassedThrough):
         return records
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", ["memory", ON_SQLITE])
 @pytest.mark.asyncio
 async def test_no_page_of_large_events_is_larger_than_a_page(kind: str, tmp_path: Path) -> None:
     store = Weighed(MemoryStore() if kind == "memory" else SQLiteStore(tmp_path / "log.db"))

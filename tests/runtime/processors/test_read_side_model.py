@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -208,5 +209,6 @@ class ReadSide(RuleBasedStateMachine):
         Switch.off()
 
 
-TestReadSide = ReadSide.TestCase
+about_memory = pytest.mark.about("memory", "it reads the tables of the store between the statements of a commit")
+TestReadSide = about_memory(ReadSide.TestCase)
 TestReadSide.settings = settings(max_examples=60, stateful_step_count=20, deadline=None, derandomize=True)

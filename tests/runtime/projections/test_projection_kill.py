@@ -22,6 +22,7 @@ import pytest
 import structlog
 
 from actorium.store.event_store import SaveCheckpoint, SaveFailure
+from actorium.store.urls import open_store
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -31,7 +32,6 @@ from support.stores import PassedThrough, whole_log
 
 from actorium import Event, EventStore, Projection, Reader, RecordedEvent, Rejected, Runtime, Transaction, on, query
 from actorium.runtime.projections.table_projection import checkpoint_name
-from actorium.store.sqlite import SQLiteStore
 
 CHECKPOINT = checkpoint_name("Books", 1)
 ACCOUNTS = 23
@@ -66,14 +66,15 @@ class Books(Projection):
 
     def _move(self, type: str, amount: int, recorded: RecordedEvent[Event], tx: Transaction) -> None:
         tx.execute(
-            "INSERT INTO balances VALUES (?, ?) ON CONFLICT DO UPDATE SET balance = balance + excluded.balance",
+            "INSERT INTO balances VALUES (?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET balance = balances.balance + excluded.balance",
             recorded.stream_id,
             amount,
         )
         Books.called()
         tx.execute(
             "INSERT INTO totals VALUES (?, ?, 1) "
-            "ON CONFLICT DO UPDATE SET amount = amount + excluded.amount, events = events + 1",
+            "ON CONFLICT (type) DO UPDATE SET amount = totals.amount + excluded.amount, events = totals.events + 1",
             type,
             amount,
         )
@@ -122,7 +123,7 @@ async def move_money(runtime: Runtime, numbers: Iterator[int]) -> None:
             pass
 
 
-async def main(database: str, rebuild: str, killer: str, count: int) -> None:
+async def main(url: str, rebuild: str, killer: str, count: int) -> None:
     deaths = {name: Death(count if name == killer else 0) for name in ("handler", "commit")}
 
     def called() -> None:
@@ -130,7 +131,7 @@ async def main(database: str, rebuild: str, killer: str, count: int) -> None:
         os.write(1, b".")
 
     Books.called = staticmethod(called)
-    store = MortalStore(SQLiteStore(database), deaths["commit"])
+    store = MortalStore(open_store(url), deaths["commit"])
     async with Runtime([Account, Books], store=store) as runtime:
         for n in range(ACCOUNTS):
             await runtime.send(OpenAccount(f"a{n}"), command_id=f"open a{n}")
@@ -141,11 +142,9 @@ async def main(database: str, rebuild: str, killer: str, count: int) -> None:
         await asyncio.gather(*callers)
 
 
-def run_until_killed(database: Path, rebuild: str, killer: str, count: int) -> None:
+def run_until_killed(url: str, rebuild: str, killer: str, count: int) -> None:
     """Let a process follow the log until it kills itself, or kill it when its handlers were called so many times."""
-    child = subprocess.Popen(
-        [sys.executable, __file__, str(database), rebuild, killer, str(count)], stdout=subprocess.PIPE
-    )
+    child = subprocess.Popen([sys.executable, __file__, url, rebuild, killer, str(count)], stdout=subprocess.PIPE)
     assert child.stdout is not None
     points = child.stdout.read(count if killer == "other" else -1)
     if killer == "other":
@@ -155,7 +154,7 @@ def run_until_killed(database: Path, rebuild: str, killer: str, count: int) -> N
     child.stdout.close()
 
 
-async def check_books(store: SQLiteStore) -> int:
+async def check_books(store: EventStore) -> int:
     """Check that each table matches the log up to the checkpoint; return how far behind the log that is."""
     checkpoint = await store.load_checkpoint(CHECKPOINT)
     log = await whole_log(store)
@@ -176,18 +175,17 @@ async def check_books(store: SQLiteStore) -> int:
 
 
 @pytest.mark.asyncio
-async def test_through_15_kills_the_balances_match_the_log_up_to_their_checkpoint(tmp_path: Path) -> None:
+async def test_through_15_kills_the_balances_match_the_log_up_to_their_checkpoint(log_url: str) -> None:
     chance = random.Random(SEED)
-    database = tmp_path / "log.db"
     for kill in range(KILLS):
         killer = ("handler", "commit", "other")[kill % 3]
-        run_until_killed(database, "again" if kill % 4 == 3 else "on", killer, chance.randint(1, COUNT_MAX[killer]))
-        store = SQLiteStore(database)
+        run_until_killed(log_url, "again" if kill % 4 == 3 else "on", killer, chance.randint(1, COUNT_MAX[killer]))
+        store = open_store(log_url)
         await store.open()
         behind = await check_books(store)
         await store.close()
         assert behind or killer != "handler", "killed while it handled an event, and the event is done"
-    store = SQLiteStore(database)
+    store = open_store(log_url)
     async with Runtime([Account, Books], store=store) as runtime:
         balances = await runtime.query(Books.balances, after=runtime.statistics().position)
         assert balances == {id: (await runtime.get(Account, id)).balance for id in balances}

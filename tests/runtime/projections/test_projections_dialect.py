@@ -12,6 +12,8 @@ from actorium import ConfigurationError, Event, Projection, Reader, RecordedEven
 from actorium.store.tables.dialect import Dialect, SQLiteDialect
 from actorium.testing import given_events
 
+has_dialect_of_sqlite = pytest.mark.about("memory", "its dialect is one of SQLite")
+
 
 class Numbered(SQLiteDialect):
     """SQLite with numbered parameters and names in square brackets, as another database might want its own."""
@@ -48,7 +50,11 @@ class Sums(Projection):
 
     @on
     def deposited(self, event: Deposited, recorded: RecordedEvent[Event], tx: Transaction) -> None:
-        tx.execute("INSERT OR REPLACE INTO sums VALUES (?, ?)", recorded.stream_id, event.amount)
+        tx.execute(
+            "INSERT INTO sums VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET amount = excluded.amount",
+            recorded.stream_id,
+            event.amount,
+        )
 
     @query
     async def of(self, db: Reader, id: str) -> int:
@@ -56,6 +62,7 @@ class Sums(Projection):
         return row[0] if row else 0
 
 
+@has_dialect_of_sqlite
 @virtual
 async def test_statements_and_queries_are_translated_and_names_quoted() -> None:
     store = NumberedStore()
@@ -65,7 +72,8 @@ async def test_statements_and_queries_are_translated_and_names_quoted() -> None:
         assert await runtime.query(Sums.of, "alice", after=ack.position) == 5
     checkpoints = [checkpoint for saved in store.saves for checkpoint in saved]
     statements = [sql for checkpoint in checkpoints for sql, _ in checkpoint.statements]
-    assert "INSERT OR REPLACE INTO [Sums__v1__sums] VALUES (?1, ?2)" in statements
+    insert = "INSERT INTO [Sums__v1__sums] VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET amount = excluded.amount"
+    assert insert in statements
     assert 'CREATE VIEW "sums" AS SELECT * FROM "Sums__v1__sums"' in statements
     assert store.queries[-1] == "SELECT amount FROM [Sums__v1__sums] WHERE id = ?1"
 
@@ -84,6 +92,7 @@ class FewStore(GatedStore):
         return Few()
 
 
+@has_dialect_of_sqlite
 @virtual
 async def test_a_dialect_limits_the_events_of_one_commit() -> None:
     store = FewStore()
@@ -118,6 +127,7 @@ async def test_a_schema_may_be_given_by_dialect() -> None:
     given_events(Both, Deposited(5), id="alice").then_query(Both.of, "alice", expected=5)
 
 
+@has_dialect_of_sqlite
 @virtual
 async def test_a_schema_without_the_dialect_of_the_store_says_what_to_add() -> None:
     words = r"Elsewhere.schema has SQL for 'postgresql', but this store's dialect is 'sqlite': add 'sqlite': \"CREATE"

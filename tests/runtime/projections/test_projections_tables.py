@@ -1,13 +1,12 @@
 """Projections with tables: the rows and the checkpoint always move together."""
 
-import sqlite3
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from support.bank import Add, Added, Tally
 from support.read_models import AT_ONCE, Switch, Totals, caught_up, next_version, parked
 from support.stores import FaultyStore, append
+from support.tables import run_on
 from support.virtual_time import virtual
 
 from actorium import (
@@ -255,14 +254,11 @@ async def test_a_query_cannot_write_and_a_handler_cannot_write_elsewhere() -> No
 
 
 @pytest.mark.asyncio
-async def test_people_find_the_rows_under_their_plain_names(tmp_path: Path) -> None:
-    path = tmp_path / "log.db"
-    async with Runtime([Tally, Totals], store=f"sqlite:///{path}") as runtime:
+async def test_people_find_the_rows_under_their_plain_names(log_url: str) -> None:
+    async with Runtime([Tally, Totals], store=log_url) as runtime:
         await runtime.send(Add("a", 3), wait_for=[Totals])
-    with sqlite3.connect(path) as db:
-        assert db.execute("SELECT id, total FROM totals").fetchall() == [("a", 3)]
-        assert [row[0] for row in db.execute("SELECT position FROM checkpoints WHERE name LIKE '%version 1'")] == [1]
-    db.close()
+    assert await run_on(log_url, "SELECT id, total FROM totals") == [("a", 3)]
+    assert await run_on(log_url, "SELECT position FROM checkpoints WHERE name LIKE '%version 1'") == [(1,)]
 
 
 @virtual

@@ -1,8 +1,7 @@
 """A new version of a projection is built beside the old one, which answers until the new one has caught up."""
 
 import asyncio
-import sqlite3
-from pathlib import Path
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from structlog.testing import capture_logs
 from support.bank import Add, Added, Tally
 from support.read_models import AT_ONCE, Switch, Totals, caught_up, next_version, parked
 from support.stores import GatedStore, append
+from support.tables import run_on
 from support.virtual_time import steps, virtual
 
 from actorium import Event, EventStore, RecordedEvent, Runtime, Transaction, on
@@ -176,22 +176,18 @@ async def test_dead_letters_of_the_old_version_do_not_affect_the_new_one() -> No
 
 
 @pytest.mark.asyncio
-async def test_old_tables_and_their_plain_names_are_gone_from_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "log.db"
-    schema = Totals.schema + "; CREATE TABLE extra (a); CREATE INDEX by_a ON extra (a)"
+async def test_old_tables_and_their_plain_names_are_gone_from_the_log(log_url: str) -> None:
+    schema = Totals.schema + "; CREATE TABLE extra (a INTEGER); CREATE INDEX by_a ON extra (a)"
     first: Any = type("Totals", (Totals,), {"schema": schema})
-    async with Runtime([Tally, first], store=f"sqlite:///{path}") as runtime:
+    async with Runtime([Tally, first], store=log_url) as runtime:
         await runtime.send(Add("a", 1), wait_for=[first])
     second: Any = next_version(Totals)
-    async with Runtime([Tally, second], store=f"sqlite:///{path}") as runtime:
+    async with Runtime([Tally, second], store=log_url) as runtime:
         await runtime.query(second.of, "a", after=1)
-    with sqlite3.connect(path) as db:
-        names = {
-            name
-            for (name,) in db.execute(
-                "SELECT name FROM sqlite_master WHERE name LIKE '%totals%' OR name LIKE '%extra%'"
-            )
-        }
-        assert {name for name in names if "autoindex" not in name} == {"Totals__v2__totals", "totals"}
-        assert db.execute("SELECT total FROM totals").fetchall() == [(1,)]
-    db.close()
+    is_file = log_url.startswith("sqlite")
+    of_this_log = "relnamespace = current_schema()::regnamespace"
+    relations = "name FROM sqlite_master" if is_file else f"relname FROM pg_class WHERE {of_this_log}"
+    names = {str(name) for (name,) in await run_on(log_url, f"SELECT {relations}")}
+    left = {name for name in names if ("totals" in name or "extra" in name) and not re.search("autoindex|pkey", name)}
+    assert left == {"Totals__v2__totals", "totals"}
+    assert await run_on(log_url, "SELECT total FROM totals") == [(1,)]

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.read_models import AT_ONCE, caught_up, parked
 from support.rows import Seen, Set, Thing, Total, Totals, WasSet
+from support.runs_on import ON_SQLITE
 from support.stores import GatedStore
 from support.virtual_time import virtual
 
@@ -120,7 +121,7 @@ def test_a_row_that_changes_a_thousand_times_is_written_once() -> None:
 # --- in a runtime -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", ON_SQLITE])
 def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], EventStore]:
     memory = MemoryStore()
     return lambda: memory if request.param == "memory" else SQLiteStore(tmp_path / "log.db")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from support.bank import Add, Added, Tally
+from support.runs_on import ON_SQLITE
 
 from actorium import Projection, Reader, Runtime, Settings, Transaction, on, query
 from actorium.errors import QueryTimeout, RuntimeClosed, StoreUnavailable
@@ -17,7 +18,8 @@ from actorium.store.sqlite import SQLiteStore
 
 _FOR_HOURS = 10**12
 _COUNT = (
-    "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?) SELECT count(*) FROM number"
+    "WITH RECURSIVE number(n) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT n + 1 FROM number WHERE n < ?) "
+    "SELECT count(*) FROM number"
 )
 
 
@@ -39,7 +41,7 @@ class Numbers(Projection):
         return int(rows[0])
 
 
-@pytest_asyncio.fixture(params=["sqlite", "memory"])
+@pytest_asyncio.fixture(params=[ON_SQLITE, "memory"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[EventStore]:
     yield SQLiteStore(tmp_path / "log.db") if request.param == "sqlite" else MemoryStore()
 

@@ -15,6 +15,7 @@ from support.shop_parts import (
     ReserveCredit,
     customers,
 )
+from support.stores import PassedThrough
 from support.virtual_time import settled, until, virtual
 
 from actorium import (
@@ -319,7 +320,7 @@ async def test_an_event_that_cannot_be_recorded_holds_back_those_behind_it() -> 
 
 @virtual
 async def test_a_commit_that_fails_keeps_the_order_of_a_stream() -> None:
-    class Failing(MemoryStore):
+    class Failing(PassedThrough):
         left = 1
 
         async def append(self, batch: AppendBatch) -> Appended:

@@ -53,7 +53,7 @@ class Waiter(Transfer):
         self.heard += event.word
 
 
-@pytest.mark.about("memory")  # a server's answers are steps of the loop too
+@pytest.mark.about("memory", "it counts the steps of the loop, and a server's answers are steps too")
 @virtual
 async def test_thirty_days_pass_in_few_steps_and_the_effects_are_undone() -> None:
     loop = asyncio.get_running_loop()
