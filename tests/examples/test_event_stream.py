@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Callable, MutableMapping
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from actorium import Runtime
 from actorium.examples.fastapi_app.account import Deposit, OpenAccount, Withdraw
@@ -121,6 +125,23 @@ async def test_the_stream_ends_when_the_runtime_stops(serve: Serve) -> None:
             assert [(await anext(source))["id"] for _ in range(2)] == ["1", "2"]
             await server.stop()
             assert [event async for event in source] == []
+
+
+async def test_a_stream_ends_with_the_problem_if_an_event_cannot_be_read(serve: Serve, tmp_path: Path) -> None:
+    app = create_app(f"sqlite:///{tmp_path}/bank.db")
+    async with serve(app):
+        await open_alice(app, balance=7)
+    with closing(sqlite3.connect(tmp_path / "bank.db")) as db:
+        db.execute("UPDATE events SET payload = replace(payload, '7', '8') WHERE position = 2")
+        db.commit()
+    app = create_app(f"sqlite:///{tmp_path}/bank.db")
+    async with serve(app):
+        with capture_logs() as lines:
+            async with EventSource(app) as source:
+                received = [event async for event in source]
+    assert [event["event"] for event in received] == ["AccountOpened", "problem"]
+    assert received[1]["data"] == {"type": "/problems/CorruptEvent", "title": "The server failed", "status": 500}
+    assert [line["event"] for line in lines] == ["stream_failed"]
 
 
 async def test_a_client_leaving_an_idle_stream_leaves_nothing_behind(serve: Serve) -> None:
