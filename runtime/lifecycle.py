@@ -205,9 +205,11 @@ class Lifecycle:
             closed.__cause__ = why
             if self._assembly is not None:
                 self._assembly.engine.fail_everything(closed)
-            await self._shutdown.close(environment.store)
-            if environment.keys is not None:
-                environment.keys.close()
+            try:
+                await self._shutdown.close(environment.store)
+            finally:
+                if environment.keys is not None:
+                    environment.keys.close()
 
     async def _serve(
         self,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.bank import Add, Tally
+from support.customers import Customer
 from support.read_models import Totals
 from support.stores import GatedStore, PassedThrough
 from support.virtual_time import settled, virtual
@@ -19,6 +20,7 @@ from actorium.application import Runtime
 from actorium.errors import RuntimeClosed, StoreHangs
 from actorium.store.errors import CommitUnknown
 from actorium.store.event_store import PAGE_BYTES, AppendBatch, Appended, StreamPage, StreamRead
+from actorium.store.personal.keys import MemoryKeys
 
 SETTINGS = Settings(drain_s=3.0, close_s=2.0)
 
@@ -95,6 +97,27 @@ async def test_a_save_that_never_ends_is_named() -> None:
     assert took_s == SETTINGS.drain_s + SETTINGS.close_s
     assert "has not finished saving within close_s=2 s: projection Totals version 1" in str(error)
     assert error.command_ids == ()
+
+
+class ClosedKeys(MemoryKeys):
+    is_open = False
+
+    def open(self, *, read_only: bool = False) -> None:
+        self.is_open = True
+
+    def close(self) -> None:
+        self.is_open = False
+
+
+@virtual
+async def test_the_keys_of_personal_data_are_closed_nevertheless() -> None:
+    keys = ClosedKeys()
+    runtime = Runtime([Customer], store=NeverCloses(), settings=SETTINGS, keys=keys)
+    await runtime.start()
+    assert keys.is_open
+    with pytest.raises(StoreHangs):
+        await runtime.stop()
+    assert not keys.is_open
 
 
 @virtual
