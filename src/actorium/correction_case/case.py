@@ -217,9 +217,12 @@ class CorrectionCase(Aggregate):
 
     @property
     def missing(self) -> list[str]:
-        """The projections that are not repaired yet, and the reactions that have not run again for each event."""
-        missing = [name for name in self.repairs if name not in self.repaired]
-        return missing + [name for name, events in self.reruns.items() if len(self.rerun.get(name, ())) < len(events)]
+        """The followers that are not done: projections to repair, and reactions to run again for some event."""
+        reactions = [name for name, events in self.reruns.items() if len(self.rerun.get(name, ())) < len(events)]
+        return [
+            *(f"projection {name}" for name in self.repairs if name not in self.repaired),
+            *(f"reaction {name}" for name in reactions),
+        ]
 
     @property
     def is_over(self) -> bool:

@@ -117,10 +117,7 @@ class CaseApplication:
 
     def has_work(self, case: CorrectionCase) -> bool:
         """Return whether `finish` has something to do in this process."""
-        missing = case.missing
-        names = [f"projection {one}" for one in missing if one in case.repairs]
-        names += [f"reaction {one}" for one in missing if one in case.reruns]
-        return case.status == "applied" and any(map(self._is_mine, names))
+        return case.status == "applied" and any(map(self._is_mine, case.missing))
 
     def _is_mine(self, follower: str) -> bool:
         """Return whether this process is responsible for a follower; without a cluster, also for one without code."""
@@ -137,8 +134,7 @@ class CaseApplication:
         for name, events in case.reruns.items():
             if f"reaction {name}" not in followers:
                 await self._rerun(case, name, [one for one in events if one not in case.rerun.get(name, {})], records)
-        known = {one.partition(" ")[2] for one in followers}
-        while known.intersection(case.missing):
+        while followers.keys() & case.missing:
             look()
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _PAUSE_S_MAX)

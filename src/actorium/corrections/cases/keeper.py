@@ -21,6 +21,8 @@ from actorium.store.names import StoredEventType, StreamName
 from actorium.store.tables.log_search import FindStreams
 
 _PAGE = 1_000
+OVER_KEPT = 1_000
+"""How many of the cases that ended last are remembered. A state that was read before the end comes moments later."""
 
 
 class CaseKeeper(Component):
@@ -45,7 +47,7 @@ class CaseKeeper(Component):
         self._marks = marks
         self.followers = followers
         self._held: dict[str, set[str]] = {}  # by follower: the cases that hold it
-        self._over: set[str] = set()
+        self._over: dict[str, None] = {}
         self.open: dict[str, CorrectionCase] = {}
         """The cases that are not over, as last seen."""
 
@@ -58,7 +60,9 @@ class CaseKeeper(Component):
     def take(self, case: CorrectionCase) -> None:
         """Put into force what a case says now; a state that was read before the case was over is ignored."""
         if case.is_over:
-            self._over.add(case.id)
+            self._over[case.id] = None
+            while len(self._over) > OVER_KEPT:
+                del self._over[next(iter(self._over))]
             self.open.pop(case.id, None)
         elif case.id in self._over:
             return

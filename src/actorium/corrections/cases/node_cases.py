@@ -54,7 +54,7 @@ class NodeCases(Component):
         self._has_work = True
         self._working: set[str] = set()
         self._unbuilt: set[str] = set()  # applied cases whose projections in memory are not repaired here yet
-        self._rebuilt: set[str] = set()  # those whose projections are
+        self._rebuilt: set[str] = set()  # those whose projections are, until they are over
 
     async def prepare(self) -> None:
         """Read the cases of the log; projections in memory are built later, with their marks in force."""
@@ -109,6 +109,8 @@ class NodeCases(Component):
                     self._keeper.take(case)
                     if _is_applied(case) and id not in self._rebuilt:
                         self._unbuilt.add(id)
+                # A case that is over has no more events.
+                self._rebuilt.intersection_update(self._keeper.open)
                 self._position = until
 
     async def _work_on(self, id: str) -> None:
@@ -137,7 +139,7 @@ class NodeCases(Component):
             follower = f"projection {name}"
             if follower in self._application.in_memory:
                 await self._keeper.followers[follower].reset()
-                if name in case.missing:
+                if follower in case.missing:
                     await self._application.ask(RecordRepair(case.id, name, 0, True))
         self._unbuilt.discard(case.id)
         self._rebuilt.add(case.id)
