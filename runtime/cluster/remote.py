@@ -2,7 +2,8 @@
 
 An attempt to send a command has a number of its own, and only the newest counts: the receiver drops every older one
 that arrives later, and this node ignores a reply to it. So a command whose reply was a refusal cannot take effect
-afterwards.
+afterwards. It may have taken effect before, by an attempt without a reply: then a refusal for lack of room, time or the
+store leaves the outcome unknown.
 
 Invariants, true between any two awaits:
 - a command is in `_open` until it has its reply or its caller has left; it then leaves its window once;
@@ -20,7 +21,7 @@ import msgspec
 from actorium.actors.envelope import Envelope
 from actorium.runtime.cluster.command_wire import CommandWire
 from actorium.runtime.cluster.directory import Directory
-from actorium.runtime.commands.answer_batch import Answer
+from actorium.runtime.commands.answer_batch import Answer, DoubtfulAnswer
 from actorium.runtime.messages.answers import outcome_of
 from actorium.runtime.messages.frames import AskMessage, MovedMessage, Reply, encode_message
 from actorium.runtime.messages.window import Window
@@ -156,8 +157,8 @@ class RemoteCommands:
         if command.answer.done():
             self._leave(command)
             return
-        if replaced:
-            self._sent.pop(replaced, None)
+        if replaced and self._sent.pop(replaced, None) is not None:
+            command.answer.__class__ = DoubtfulAnswer
         owner = directory.owner(envelope.stream_type, envelope.to)
         if owner == directory.me:
             if directory.serves(envelope.stream_type, envelope.to):
@@ -211,6 +212,7 @@ class RemoteCommands:
             return
         if isinstance(reply, MovedMessage):
             self.moved += 1
+            del self._sent[reply.number]  # this attempt did nothing
             if self._directory.placement.version > command.epoch:
                 self._send(command)
             else:

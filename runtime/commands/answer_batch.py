@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import Any
 
+from actorium.store.errors import CommitUnknown, Unavailable
+
 
 class Answer(asyncio.Future[Any]):
     """The future of one reply, which has one waiter: a callback, or the task that awaits it.
@@ -66,6 +68,23 @@ class Answer(asyncio.Future[Any]):
             self.take = self.context = None
             return 1
         return super().remove_done_callback(fn)
+
+
+class DoubtfulAnswer(Answer):
+    """The future of a command that may have taken effect already: a refusal of a later attempt does not deny that.
+
+    An answer becomes doubtful by its class, because its waiter has this very object.
+    """
+
+    __slots__ = ()
+
+    def set_exception(self, error: type | BaseException, /) -> None:
+        """Set the exception; if it says that nothing was done, set one that says that this is not known."""
+        if isinstance(error, Unavailable):
+            unknown = CommitUnknown(f"an earlier attempt may have taken effect, and a later one failed: {error}")
+            unknown.__cause__ = error
+            error = unknown
+        super().set_exception(error)
 
 
 Take = Callable[[Answer], object]

@@ -177,17 +177,25 @@ def test_an_effect_after_an_answer_that_nothing_was_done_is_found(log: WrittenLo
     log.sent(Withdraw("a", 5), answer, command_id="w")
     log.commit("a", Withdrawn(5), command_id="w")
     log.replies.at_rest()
-    assert log.found == ["a refused command has no effect later"]
+    assert log.found == ["a refused command has no effect"]
+
+
+def test_an_effect_during_a_request_that_is_refused_is_found(log: WrittenLog) -> None:
+    seen = log.witness.position
+    log.commit("a", Withdrawn(5), command_id="w")
+    log.sent(Withdraw("a", 5), StoreUnavailable("not now"), seen=seen, command_id="w")
+    log.replies.at_rest()
+    assert log.found == ["a refused command has no effect"]
 
 
 def test_an_effect_may_be_that_of_another_request_with_the_id(log: WrittenLog) -> None:
     unknown = CommandTimeout("no reply", command_id="w")
-    for id, known, answer in (("earlier", 1, unknown), ("never answered", UNKNOWN, None), ("at work", 5, Rejected(""))):
+    for id, known, answer in (("earlier", 1, unknown), ("never answered", UNKNOWN, None)):
         log.sent(Withdraw("a", 5), answer, seen=1, known=known, command_id=id)
         log.sent(Withdraw("a", 5), Rejected("insufficient funds"), seen=1, known=1, command_id=id)
         log.commit("a", Withdrawn(5), command_id=id)
     log.sent(Withdraw("a", 5), Rejected("insufficient funds"), command_id="later")
-    log.sent(Withdraw("a", 5), None, seen=4, known=UNKNOWN, command_id="later")
+    log.sent(Withdraw("a", 5), None, seen=3, known=UNKNOWN, command_id="later")
     log.commit("a", Withdrawn(5), command_id="later")
     log.replies.at_rest()
     assert log.found == []

@@ -14,6 +14,7 @@ from actorium.runtime.cluster.remote import RemoteCommand, RemoteCommands
 from actorium.runtime.cluster.routed_dispatcher import RoutedDispatcher
 from actorium.runtime.cluster.serving import Serving, _Attempts
 from actorium.runtime.cluster.shards import shard_of
+from actorium.runtime.commands.answer_batch import Answer, DoubtfulAnswer
 from actorium.runtime.log.log_reader import Slice
 from actorium.runtime.messages.frames import AskMessage, Reply
 from actorium.sagas.agenda.share_feeds import ShareFeed
@@ -174,6 +175,12 @@ def an_attempt_of_an_old_placement_is_carried_out(patch: pytest.MonkeyPatch) -> 
         carry_out(serving, peer, msgspec.structs.replace(ask, epoch=max(ask.epoch, epoch)), held_until)
 
     patch.setattr(Serving, "_carry_out", whenever_sent)
+
+
+@mutant(refusals, since=123)
+def a_refused_repeat_says_that_nothing_was_done(patch: pytest.MonkeyPatch) -> None:
+    """If an earlier attempt may have taken effect, a refusal of a later one leaves that open; here it denies it."""
+    patch.setattr(DoubtfulAnswer, "set_exception", Answer.set_exception)
 
 
 @mutant(restarts)

@@ -8,10 +8,12 @@ from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.history import UNKNOWN, ClientDelivery, History, Operation
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
-from actorium.store.errors import ActoriumError, OutcomeUnknown
+from actorium.store.errors import ActoriumError, InvalidCommand, LostRace, OutcomeUnknown, Refused, Unavailable
 from actorium.store.events import event_type_of
 from actorium.store.raised import repr_of
 from actorium.store.wording import counted
+
+_NOTHING_WAS_DONE = (Unavailable, Refused, LostRace, InvalidCommand)
 
 
 class ReplyCheck:
@@ -37,7 +39,7 @@ class ReplyCheck:
             return
         if ack.events:
             self._took_effect(operation, delivery, ack)
-        else:
+        elif operation.hears_of_events or self._effects.of(operation.effect_id) is None:
             self._had_no_effect(operation, ack)
 
     def _took_effect(self, operation: Operation, delivery: ClientDelivery, ack: Ack) -> None:
@@ -97,10 +99,10 @@ class ReplyCheck:
             self._violated("an acknowledgement covers what it depends on", expected, ack.position)
 
     def at_rest(self) -> None:
-        """Check that no command took effect after its caller was told that nothing was done.
+        """Check that no command took effect although its caller was told that nothing was done.
 
-        A command may be delivered several times under one id, and each delivery may cause the effect until it is
-        answered. One that was never answered, or whose outcome is unknown to its caller, may cause it at any time.
+        A command may be delivered several times under one id, and each delivery may cause the effect. One that was
+        never answered, or whose outcome is unknown to its caller, may cause it at any time.
         """
         deliveries: dict[str, list[ClientDelivery]] = {}
         for operation in self._history.operations:
@@ -111,18 +113,22 @@ class ReplyCheck:
             if effect is None:
                 continue
             came_before = [one for one in deliveries[operation.effect_id] if one.seen < effect.position]
-            refused = [one for one in came_before if _was_refused_before(one, effect.position)]
-            if refused and len(refused) == len(came_before):
-                says = f"{operation.name} answered with {repr_of(refused[-1].answer)} at position {refused[-1].known}"
-                found = f"{effect}, at position {effect.position}"
-                self._violated("a refused command has no effect later", says, found)
+            if came_before and all(_was_refused(operation, one, effect.position) for one in came_before):
+                last = came_before[-1]
+                says = f"{operation.name} answered with {repr_of(last.answer)} at position {last.known}"
+                self._violated("a refused command has no effect", says, f"{effect}, at position {effect.position}")
 
 
-def _was_refused_before(delivery: ClientDelivery, position: int) -> bool:
-    """Return whether a delivery was answered before a position, and the answer says that nothing was done."""
+def _was_refused(operation: Operation, delivery: ClientDelivery, position: int) -> bool:
+    """Return whether the answer to a delivery says that it did not cause the effect at a position.
+
+    Some errors say that nothing was done; the others, that nothing is done from now on.
+    """
     answer = delivery.answer
-    if delivery.known == UNKNOWN or delivery.known >= position:
+    if delivery.known == UNKNOWN:
         return False
     if isinstance(answer, Ack):
-        return not answer.events
-    return isinstance(answer, ActoriumError) and not isinstance(answer, OutcomeUnknown)
+        return operation.hears_of_events and not answer.events
+    if isinstance(answer, _NOTHING_WAS_DONE):
+        return True
+    return isinstance(answer, ActoriumError) and not isinstance(answer, OutcomeUnknown) and delivery.known < position
