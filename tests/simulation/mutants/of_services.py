@@ -7,10 +7,12 @@ import msgspec
 import pytest
 from simulation.mutants.mutant import mutant
 from simulation.services.scenarios import commands, shop
+from simulation.services.strained import strained
 
 from actorium.errors import CommandConflict
 from actorium.runtime.bus.buses.memory import MemoryBus
 from actorium.runtime.commands.replies import Replies
+from actorium.runtime.errors import CommandTimeout
 from actorium.runtime.messages import asker as asker_module
 from actorium.runtime.messages.asker import Asker
 from actorium.runtime.messages.frames import AskMessage
@@ -309,3 +311,49 @@ def an_answer_names_the_tail_of_the_log(patch: pytest.MonkeyPatch) -> None:
         pass
 
     patch.setattr(Replies, "_find_end", find_no_end)
+
+
+@mutant(strained, since=1)
+def a_copy_is_carried_out_beside_the_first(patch: pytest.MonkeyPatch) -> None:
+    """While a command is carried out, a copy of it only counts; here it is carried out, too."""
+    take = Door._take
+
+    def take_every_copy(door: Door, name: str, ask: AskMessage, reply_to: str) -> None:
+        if isinstance(door._copies.get((reply_to, ask.number)), int):
+            del door._copies[reply_to, ask.number]
+        take(door, name, ask, reply_to)
+
+    patch.setattr(Door, "_take", take_every_copy)
+
+
+@mutant(strained, since=60)
+def a_command_that_timed_out_keeps_its_place_at_the_door(patch: pytest.MonkeyPatch) -> None:
+    """A command that was answered gives its place to the next; here not if the answer is a timeout."""
+    done = Door._done
+
+    def done_unless_late(
+        door: Door, guest: Any, stream_type: str, ask: AskMessage, reply_to: str, outcome: Any
+    ) -> None:
+        done(door, guest, stream_type, ask, reply_to, outcome)
+        guest.in_flight += isinstance(outcome, CommandTimeout)
+
+    patch.setattr(Door, "_done", done_unless_late)
+
+
+@mutant(strained, since=19)
+def a_refusal_of_one_copy_counts_for_all(patch: pytest.MonkeyPatch) -> None:
+    """A command counts as not done when every copy of it was refused; here when one was."""
+    take = Asker.take
+
+    def take_any(asker: Asker, reply: Any) -> bool:
+        if (one := asker._asked.get(reply.number)) is not None:
+            one.refused = (1 << one.sent) - 1
+        return take(asker, reply)
+
+    patch.setattr(Asker, "take", take_any)
+
+
+@mutant(strained)
+def a_trial_whose_caller_left_goes_on_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """If the caller of the one command leaves that an open circuit lets through, the next may try; here none may."""
+    patch.setattr(Circuit, "left", lambda circuit: None)

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from simulation.services.scenarios import commands, shop
+from simulation.services.strained import strained
 
 from actorium import Ack, Rejected
 from actorium.errors import (
@@ -44,3 +45,12 @@ def test_direct_commands_under_every_kind_of_trouble_break_no_invariant() -> Non
     assert {Kind.CRASH, *FAMILIES["bus"], *FAMILIES["request"]} - set(happened) == set()
     refusals = {Rejected, NotAllowed, ConfigurationError, InvalidCommand, Overloaded, ServiceUnavailable}
     assert {Ack, CommandTimeout, CommitUnknown, *refusals} - set(answers) == set()
+
+
+def test_a_strained_service_breaks_no_invariant() -> None:
+    answers: Counter[type] = Counter()
+    for seed in range(10):
+        outcome = strained.run(seed)
+        assert outcome.violation is None, (seed, outcome.violation)
+        answers.update(type(delivery.answer) for one in outcome.operations for delivery in one.deliveries)
+    assert {Ack, Rejected, CommandTimeout, Overloaded, ServiceUnavailable} - set(answers) == set()
