@@ -1,6 +1,6 @@
 # Everything here sets itself up: a clean clone needs Python 3.11 or newer, pip and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test test-postgresql check format bench guard reference lock clean
+.PHONY: help demo docs test test-postgresql seeds check format bench guard reference lock clean
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
@@ -18,6 +18,8 @@ UV := uv==0.13.9
 ARGS ?=
 # Test processes side by side; JOBS=0 runs all in one, for a debugger.
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+SEEDS ?= 100
+FROM ?= 0
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +32,10 @@ test: $(READY) ## run the test suite (ARGS="tests/store -x" for a part of it)
 
 test-postgresql: $(READY) ## run the tests that need no particular store on PostgreSQL (ARGS as above)
 	@$(BIN)/pytest -n $(JOBS) --store postgresql $(ARGS)
+
+seeds: $(READY) ## simulate clusters and services (SEEDS=100 of each scenario, FROM=0)
+	@cd tests && for file in $$(grep -l '^@simulation' simulation/cluster/*.py simulation/services/*.py); do \
+		../$(BIN)/actorium simulate $$file --seeds $(SEEDS) --from $(FROM) --jobs $(JOBS) || exit; done
 
 check: $(READY) ## lint, formatting and types
 	$(BIN)/ruff check .
