@@ -1,9 +1,11 @@
 """`Asker`: the commands that one peer was asked to carry out, until each has its reply.
 
 Invariants: a command keeps its id however often it is sent, so it takes effect once; it leaves the window once, when it
-is answered, times out or is given up; a reply to a command that is no longer waited for is ignored; a command counts
-as refused only when every message that was sent for it has been refused; a reply without an effect ends it only if it
-is the reply to the last message, because a later one may reach another process and take effect.
+is answered, times out or is given up; a reply to a command that is no longer waited for is ignored.
+
+A command may be sent in several messages, which may reach several processes. A reply that says that nothing was done is
+its outcome only if no other message can take effect any more: each has been answered, or the process that answered has
+the only door. A reply to the last message ends it in any case, as an `UnsettledReply` if another message is unanswered.
 """
 
 from __future__ import annotations
@@ -32,13 +34,25 @@ PART_BEFORE_REPEAT = 1 / 3
 """The share of its time left after which an unanswered command is sent again."""
 
 
+class UnsettledReply(Exception):
+    """The reply to the last message of a command says that nothing was done, but an earlier one may still take effect.
+
+    until: the loop time at which the sender of the command stops waiting.
+    """
+
+    def __init__(self, reply: AnswerMessage | BusyMessage, until: float) -> None:
+        super().__init__("another message may take effect")
+        self.reply = reply
+        self.until = until
+
+
 class _Asked(msgspec.Struct, eq=False):
     """A command without a reply.
 
     deadline: the loop time at which something is to be done: to send it again, or to give up.
     until: the loop time at which its sender stops waiting.
     sent: how often it was sent.
-    refused: the messages that the peer refused without doing anything, one bit for each.
+    refused: the messages that were answered without an effect, one bit for each.
     """
 
     ask: AskMessage
@@ -80,8 +94,8 @@ class Asker:
         """Send a command with a number of `next_number`, and return its reply; `time_left_s` says how long to wait.
 
         Raises Overloaded if there is no room in the window or no time for a reply, CommandTimeout if no reply comes in
-        time, InvalidCommand if the command is too large for a frame, the error of `undelivered`, and CommitUnknown if
-        the asker is closed.
+        time, InvalidCommand if the command is too large for a frame, the error of `undelivered`, CommitUnknown if the
+        asker is closed, and UnsettledReply.
         """
         timeout_s = ask.time_left_s
         self.window.require_time(timeout_s)
@@ -119,14 +133,26 @@ class Asker:
         if one is None or one.future.done():
             return False
         if one.sent > 1 and isinstance(reply, AnswerMessage | BusyMessage):
-            if _is_refusal(reply):
-                one.refused |= 1 << min(reply.copy, one.sent) - 1
-                if one.refused != (1 << one.sent) - 1:
-                    return True  # another message may be about to take effect
-            elif reply.copy < one.sent and _is_without_effect(reply):
-                return True
-        one.future.set_result(reply)
+            self._take_one_of_many(one, reply)
+        else:
+            one.future.set_result(reply)
         return True
+
+    def _take_one_of_many(self, one: _Asked, reply: AnswerMessage | BusyMessage) -> None:
+        """Take the reply to one of several messages, unless another one may be about to take effect."""
+        is_refusal = _is_refusal(reply)
+        if is_refusal or _is_without_effect(reply):
+            copy = min(abs(reply.copy), one.sent)
+            if copy == 1 and isinstance(reply, AnswerMessage) and reply.ack is not None and not one.ask.with_events:
+                return  # it may have had events
+            one.refused |= 1 << copy - 1 if is_refusal or reply.copy < 0 else (1 << copy) - 1
+            if one.refused != (1 << one.sent) - 1:
+                if copy == one.sent and not is_refusal:
+                    one.future.set_exception(UnsettledReply(reply, one.until))
+                return
+        elif isinstance(reply, AnswerMessage) and reply.ack is not None and not one.ask.with_events:
+            reply = msgspec.structs.replace(reply, ack=msgspec.structs.replace(reply.ack, events=()))
+        one.future.set_result(reply)
 
     def undelivered(self, numbers: Iterable[int], error: Exception) -> None:
         """Fail commands that reached nobody; one that was sent before may have taken effect, and waits on."""
@@ -165,7 +191,8 @@ class Asker:
             return
         self.repeated += 1
         left_s = max(0.0, one.until - self._loop.time())
-        again = msgspec.structs.replace(one.ask, fresh=False, time_left_s=left_s, copy=one.sent + 1)
+        # With its events, a reply tells whether the command took effect.
+        again = msgspec.structs.replace(one.ask, fresh=False, time_left_s=left_s, with_events=True, copy=one.sent + 1)
         encoded = encode_message(again)
         if len(encoded) <= self._sender.largest_message:  # which may have become less
             one.sent += 1

@@ -23,6 +23,13 @@ FRAME_BYTES_MAX = 1_000_000
 COPIES_MAX = 64
 """How often a command is sent to another service at most."""
 Copy = Annotated[int, msgspec.Meta(ge=1, le=COPIES_MAX)]
+AnsweredCopy = Annotated[int, msgspec.Meta(ge=-COPIES_MAX, le=COPIES_MAX)]
+"""The number of the message that a reply answers.
+
+If nothing was done, the earlier messages of the command are answered with it, and are not carried out when they arrive;
+not so if the number is negative: another node may hold one of them. A refusal for lack of room or time answers one
+message in any case.
+"""
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag_field="is"):
@@ -94,11 +101,11 @@ class AckWire(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class AnswerMessage(Message, frozen=True, gc=False, tag="answer"):
-    """The final reply to a command: an acknowledgement or an error; `copy` is that of the last message it answers."""
+    """The final reply to a command: an acknowledgement or an error."""
 
     ack: AckWire | None = None
     error: ErrorWire | None = None
-    copy: Copy = 1
+    copy: AnsweredCopy = 1
 
 
 class BusyMessage(Message, frozen=True, tag="busy"):
@@ -106,7 +113,7 @@ class BusyMessage(Message, frozen=True, tag="busy"):
 
     reason: str
     retry_after_s: float
-    copy: Copy = 1
+    copy: AnsweredCopy = 1
 
 
 class MovedMessage(Message, frozen=True, tag="moved"):

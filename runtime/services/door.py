@@ -4,11 +4,12 @@ Everything that it refuses, it refuses before the command costs more than its de
 here, or not from that service, one over the service's rate or window, one whose time is over.
 
 A command may arrive in several copies. While one is carried out, or if one was refused or had nothing to do, the others
-are not carried out: its sender may have been told that nothing was done. One that took effect is known by its id.
+are not carried out: its sender may have been told that nothing was done. One that took effect is known by its id. The
+nodes of a cluster have a door each: its reply says that it is about the copies that arrived here.
 
 Invariants: each command that is let in is answered once, or as often as it has arrived if nothing was done for lack of
-room or time, because its sender waits until every copy was refused; a service has at most `max_in_flight` commands here
-at a time; an id that another runtime derived is stored with that service's name in it.
+room or time, or on a node, because its sender waits until every copy was answered; a service has at most
+`max_in_flight` commands here at a time; an id that another runtime derived is stored with that service's name in it.
 """
 
 from __future__ import annotations
@@ -83,13 +84,17 @@ class Door:
     """The way in for commands of other services.
 
     deliver: carries out an envelope through the middleware; None if there is none.
+    is_on_node: whether other nodes of the service have doors, too.
     """
 
-    def __init__(self, service: Service, bus: Bus, dispatcher: Dispatcher, deliver: Deliver | None) -> None:
+    def __init__(
+        self, service: Service, bus: Bus, dispatcher: Dispatcher, deliver: Deliver | None, *, is_on_node: bool = False
+    ) -> None:
         self._service = service
         self._bus = bus
         self._dispatcher = dispatcher
         self._deliver = deliver
+        self._is_on_node = is_on_node
         self._loop = asyncio.get_running_loop()
         self._commands: dict[str, type[Command]] = {command_type_of(one): one for one in service.accepts}
         self._guests: dict[str, _Guest] = {}
@@ -148,7 +153,7 @@ class Door:
             if isinstance(known, int):
                 self._copies[key] = known | 1 << ask.copy - 1
             else:
-                self._sender_to(reply_to).add(_for_copy(known, ask.copy))
+                self._sender_to(reply_to).add(self._for_copy(known, ask.copy))
             return
         self._remember(key, 1 << ask.copy - 1)
         try:
@@ -281,10 +286,15 @@ class Door:
             sender.add(encoded)
         else:
             copies = [copy for copy in range(1, COPIES_MAX + 1) if arrived >> copy - 1 & 1]
-            for copy in copies if isinstance(outcome, Unavailable) else copies[-1:]:
-                sender.add(_for_copy(encoded, copy))
+            for copy in copies if self._is_on_node or isinstance(outcome, Unavailable) else copies[-1:]:
+                sender.add(self._for_copy(encoded, copy))
         if not (outcome.events if isinstance(outcome, Ack) else isinstance(outcome, OutcomeUnknown)):
             self._remember(key, encoded)
+
+    def _for_copy(self, reply: bytes, copy: int) -> bytes:
+        """Return an encoded reply as the one to a copy of its command."""
+        answered = -copy if self._is_on_node else copy
+        return encode_message(msgspec.structs.replace(_decode_reply(reply), copy=answered))
 
     def _remember(self, key: tuple[str, int], known: bytes | int) -> None:
         self._copies[key] = known
@@ -312,11 +322,6 @@ def _told(done: Callable[[Ack | BaseException], None], answer: Answer) -> None:
         return
     error = answer.exception()
     done(answer.result() if error is None else error)
-
-
-def _for_copy(reply: bytes, copy: int) -> bytes:
-    """Return an encoded reply as the one to a copy of its command."""
-    return encode_message(msgspec.structs.replace(_decode_reply(reply), copy=copy))
 
 
 def _shortened(reply: object) -> AnswerMessage:

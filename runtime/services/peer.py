@@ -18,7 +18,7 @@ from actorium.actors.errors import CommandConflict, NotAllowed
 from actorium.runtime.bus.bus import Bus
 from actorium.runtime.errors import CommandTimeout, ServiceUnavailable
 from actorium.runtime.messages.answers import outcome_of
-from actorium.runtime.messages.asker import Asker
+from actorium.runtime.messages.asker import Asker, UnsettledReply
 from actorium.runtime.messages.frames import AskMessage, MovedMessage, Reply, decode_frame
 from actorium.runtime.messages.gathering import FrameSender
 from actorium.runtime.messages.window import Window
@@ -28,9 +28,10 @@ from actorium.runtime.services.service import RemoteService
 from actorium.runtime.services.statistics import PeerStatistics
 from actorium.runtime.services.subjects import VOID, asks_to, replies_to
 from actorium.store.codec import EventCodec
-from actorium.store.errors import ActoriumError, ConfigurationError
+from actorium.store.errors import ActoriumError, CommitUnknown, ConfigurationError
 from actorium.store.events import as_json
 from actorium.store.log import logger
+from actorium.store.raised import error_text
 
 log = logger("actorium.services")
 
@@ -97,6 +98,7 @@ class Peer:
                 msgspec.Raw(as_json(envelope.command)),
                 envelope.command_id,
                 envelope.timeout_s,
+                fresh=envelope.fresh,
                 correlation_id=envelope.correlation_id,
                 causation_id=envelope.causation_id,
                 headers=envelope.headers,
@@ -128,6 +130,9 @@ class Peer:
         self.circuit.require_closed()
         try:
             reply = await self.asker.ask(ask)
+        except UnsettledReply as unsettled:
+            self.circuit.answered()
+            return await self._settled(ask, unsettled)
         except CommandTimeout:
             self.circuit.failed()
             raise
@@ -137,6 +142,41 @@ class Peer:
         self.circuit.answered()
         assert not isinstance(reply, MovedMessage), "only nodes of one service redirect commands"
         return outcome_of(reply, self._codec)
+
+    async def _settled(self, ask: AskMessage, unsettled: UnsettledReply) -> Ack:
+        """Return or raise a reply that says that nothing was done, once no other message of it can take effect.
+
+        An id that was generated here is taken in the log of the other service: nobody can send the command again. One
+        that the caller has chosen stays free, because the command may be sent again under it, and may then succeed. So
+        its outcome is unknown.
+        """
+        ack: Ack | None = None
+        refusal: Exception | None = None
+        try:
+            ack = outcome_of(unsettled.reply, self._codec)
+        except CommandConflict:
+            raise  # the id is taken, so nothing can take effect under it
+        except ActoriumError as error:
+            refusal = error
+        trouble = refusal
+        if ask.fresh:
+            try:
+                is_void = await self.void(ask.command_id, ask.causation_id, _left_s(unsettled))
+                if not is_void:  # another message took effect, and its reply is repeated
+                    again = msgspec.structs.replace(ask, fresh=False, time_left_s=_left_s(unsettled))
+                    return await self._ask(msgspec.structs.replace(again, number=self.asker.next_number()))
+                if refusal is None and ack is not None:
+                    return ack
+            except ActoriumError as error:
+                trouble = error
+            else:
+                assert refusal is not None, "a reply is an acknowledgement or an error"
+                raise refusal
+        said = "found nothing to do" if refusal is None else f"was refused ({error_text(refusal)})"
+        raise CommitUnknown(
+            f"{ask.type} to {self.remote.name} was sent more than once: one message {said}, but another may still take "
+            f"effect; send it again with command_id={ask.command_id!r}"
+        ) from trouble
 
     def take(self, reply: Reply) -> None:
         """Take a reply."""
@@ -191,3 +231,8 @@ class Peer:
             refused=window.refused,
             problems={name: one.reason for name, one in self._problems.items()},
         )
+
+
+def _left_s(unsettled: UnsettledReply) -> float:
+    """Return how long the sender of a command still waits."""
+    return max(0.0, unsettled.until - asyncio.get_running_loop().time())

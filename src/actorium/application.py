@@ -163,7 +163,8 @@ class Runtime(RuntimeReading):
         self._case_services = components.cases
         if link is not None and self._service is not None:
             deliver = self._entry.call if self._has_middleware else None
-            link.let_in(Door(self._service, self._service.bus, self._engine.dispatcher, deliver), self._store)
+            wanted = (self._service, self._service.bus, self._engine.dispatcher, deliver)
+            link.let_in(Door(*wanted, is_on_node=self._node is not None), self._store)
         return components.in_order()
 
     def _running(self) -> Engine:

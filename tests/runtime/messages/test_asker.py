@@ -9,12 +9,14 @@ import msgspec
 import pytest
 from support.virtual_time import settled, steps, virtual
 
-from actorium.errors import CommandTimeout, CommitUnknown, InvalidCommand, RuntimeClosed, StoreUnavailable
-from actorium.runtime.messages.asker import Asker
+from actorium.errors import CommandTimeout, CommitUnknown, InvalidCommand, Rejected, RuntimeClosed, StoreUnavailable
+from actorium.runtime.messages.asker import Asker, UnsettledReply
 from actorium.runtime.messages.frames import (
+    AckWire,
     AnswerMessage,
     AskMessage,
     BusyMessage,
+    EventWire,
     MovedMessage,
     Reply,
     decode_frame,
@@ -202,6 +204,64 @@ async def test_a_refusal_of_a_repeated_command_counts_only_if_every_copy_was_ref
             last: Reply = AnswerMessage(number, copy=2) if refused == 1 else msgspec.structs.replace(busy, copy=2)
             assert it.asker.take(last)
             assert await call == last
+
+
+def refused(ask: AskMessage, copy: int) -> AnswerMessage:
+    return AnswerMessage(ask.number, error=error_to_wire(Rejected("over the limit")), copy=copy)
+
+
+def effect(ask: AskMessage, copy: int) -> AnswerMessage:
+    event = EventWire("Opened", 1, msgspec.Raw(b"{}"))
+    return AnswerMessage(ask.number, AckWire("Customer", "c-1", 1, 1, ask.command_id, (event,)), copy=copy)
+
+
+@virtual
+async def test_a_refusal_by_the_only_process_ends_a_command_whatever_was_sent_before() -> None:
+    async with peer() as it:
+        call = asyncio.create_task(it.asker.ask(reserve("c-1")))
+        await asyncio.sleep(4.0)
+        reply = refused(it.asks[-1], copy=2)
+        assert it.asker.take(reply)
+        assert await call == reply
+
+
+@virtual
+async def test_a_refusal_by_one_of_several_nodes_is_settled_only_if_every_copy_was_answered() -> None:
+    async with peer() as it:
+        began = asyncio.get_running_loop().time()
+        call = asyncio.create_task(it.asker.ask(reserve("c-1", timeout_s=9.0)))
+        await asyncio.sleep(4.0)
+        reply = refused(it.asks[-1], copy=-2)
+        assert it.asker.take(reply)
+        with pytest.raises(UnsettledReply) as unsettled:
+            await call
+        assert (unsettled.value.reply, unsettled.value.until) == (reply, began + 9.0)
+
+        call = asyncio.create_task(it.asker.ask(reserve("c-1")))
+        await asyncio.sleep(4.0)
+        first, last = refused(it.asks[-1], copy=1), refused(it.asks[-1], copy=-2)
+        assert it.asker.take(first)
+        await settled()
+        assert not call.done(), "the second copy may be about to take effect"
+        assert it.asker.take(last)
+        assert await call == last
+
+
+@virtual
+async def test_repeated_commands_ask_for_the_events_by_which_an_effect_is_known() -> None:
+    async with peer() as it:
+        ask = msgspec.structs.replace(reserve("c-1"), with_events=False)
+        call = asyncio.create_task(it.asker.ask(ask))
+        await asyncio.sleep(4.0)
+        assert [one.with_events for one in it.asks] == [False, True]
+        silent = msgspec.structs.replace(effect(ask, 1), ack=AckWire("Customer", "c-1", 1, 1, "c-1"))
+        assert it.asker.take(silent)
+        assert it.asker.take(BusyMessage(ask.number, "full", 1.0, -2))
+        await settled()
+        assert not call.done(), "the first copy may have had events"
+        it.asker.repeat_all()
+        assert it.asker.take(effect(ask, -3))
+        assert await call == msgspec.structs.replace(silent, copy=-3), "its caller did not ask for events"
 
 
 @virtual

@@ -6,6 +6,7 @@ import pytest
 from simulation.cluster.correcting import corrected_accounts
 from simulation.cluster.forgetting import customers_come_and_go
 from simulation.cluster.scenarios import accounts
+from simulation.mutants.domain import Account
 
 from actorium.errors import ConfigurationError
 from actorium.simulation import Faults, Kind, World, simulation
@@ -42,6 +43,6 @@ def test_a_cluster_has_a_node() -> None:
     @simulation(seeds=1, faults=Faults.none())
     async def nobody(world: World) -> None:
         with pytest.raises(ConfigurationError, match="at least one node"):
-            world.cluster([], nodes=0)
+            world.cluster([Account], nodes=0)
 
     assert "creates no runtime" in str(nobody.run(0).violation)

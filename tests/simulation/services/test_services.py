@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from simulation.services.on_nodes import refusals_of_nodes
 from simulation.services.scenarios import commands, shop
 from simulation.services.strained import strained
 
@@ -54,3 +55,15 @@ def test_a_strained_service_breaks_no_invariant() -> None:
         assert outcome.violation is None, (seed, outcome.violation)
         answers.update(type(delivery.answer) for one in outcome.operations for delivery in one.deliveries)
     assert {Ack, Rejected, CommandTimeout, Overloaded, ServiceUnavailable} - set(answers) == set()
+
+
+def test_what_nodes_of_a_service_refuse_has_no_effect_later() -> None:
+    happened: Counter[Kind] = Counter()
+    answers: Counter[type] = Counter()
+    for seed in range(10):
+        outcome = refusals_of_nodes.run(seed)
+        assert outcome.violation is None, (seed, outcome.violation)
+        happened.update(fault.kind for fault in outcome.faults)
+        answers.update(type(delivery.answer) for one in outcome.operations for delivery in one.deliveries)
+    assert {Kind.CRASH, Kind.PAUSE, Kind.FRAME_LATE, Kind.FRAME_LOST} - set(happened) == set()
+    assert {Ack, Rejected, CommitUnknown, CommandTimeout} - set(answers) == set()

@@ -52,6 +52,7 @@ _LONGEST_PAUSE_S = 5.0
 # is the runtime's fault: the next crash would hide it.
 _TROUBLED_S = 120.0
 _PATIENCE_S = 600.0
+_NONE: Mapping[str, Node] = MappingProxyType({})
 
 
 class SimulatedRuntime(ReadFace):
@@ -60,7 +61,7 @@ class SimulatedRuntime(ReadFace):
     services: the services of its world by name, to which it may send commands.
     """
 
-    def __init__(self, world: Surroundings, node: Node, services: Mapping[str, Node] = MappingProxyType({})) -> None:
+    def __init__(self, world: Surroundings, node: Node, services: Mapping[str, Node] = _NONE) -> None:
         self._world = world
         self.node = node
         self._services = services
@@ -348,11 +349,9 @@ class SimulatedRuntime(ReadFace):
 
     def _again(self, call: Callable[[Runtime], Awaitable[Any]]) -> None:
         """Deliver a request a second time, without waiting for its answer."""
-        try:
+        with suppress(ConnectionLost):
             answer = self._next_node().call(call)
-        except ConnectionLost:
-            return
-        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+            answer.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 class SimulatedCluster(SimulatedRuntime):
@@ -361,9 +360,9 @@ class SimulatedCluster(SimulatedRuntime):
     nodes: a client's connection to each node alone.
     """
 
-    def __init__(self, world: Surroundings, nodes: Sequence[Node]) -> None:
-        super().__init__(world, nodes[0])
-        self.nodes = [SimulatedRuntime(world, node) for node in nodes]
+    def __init__(self, world: Surroundings, nodes: Sequence[Node], services: Mapping[str, Node] = _NONE) -> None:
+        super().__init__(world, nodes[0], services)
+        self.nodes = [SimulatedRuntime(world, node, services) for node in nodes]
         self._requests = 0
 
     def _next_node(self) -> Node:

@@ -86,12 +86,14 @@ def service_made(
     hub: SimulatedHub,
     name: str,
     offer: Callable[..., Service],
+    cluster: Cluster | None,
     *,
     store: EventStore,
     source: Any,
 ) -> Runtime:
     """Return the runtime of a service with these parts, on the bus of the world; `offer` makes its Service."""
-    return Runtime(parts, store=store, settings=settings, source=source, service=offer(bus=SimulatedBus(hub, name)))
+    service = offer(bus=SimulatedBus(hub, name if cluster is None else cluster.node))
+    return Runtime(parts, store=store, settings=settings, source=source, service=service, cluster=cluster)
 
 
 class SimulatedSource:

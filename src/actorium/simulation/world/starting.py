@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
 
 from actorium.application import Runtime
 from actorium.runtime.cluster.cluster import Cluster
-from actorium.runtime.settings import Settings
 from actorium.simulation.checks import Checks
 from actorium.simulation.record.history import History
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
 from actorium.simulation.world.code_faults import CodeFaults
-from actorium.simulation.world.configuration import Release, checked, made
+from actorium.simulation.world.configuration import Release
 from actorium.simulation.world.logs import ClusterLog, ClusterNodeLog, Log
 from actorium.simulation.world.node import Node
 from actorium.simulation.world.surroundings import Surroundings
@@ -50,23 +48,21 @@ class NodeStarter:
         node = Node(world, name, log, releases, witness, history, view, checks)
         return self._begun(node, [release.model for release in releases])
 
-    def start_cluster(
-        self, name: str, parts: Sequence[Any] | Callable[..., Runtime], settings: Settings, count: int
-    ) -> list[Node]:
-        """Start the nodes of a cluster; they share the log, its record and its checks."""
+    def start_cluster(self, name: str, make: Callable[..., Runtime], count: int) -> list[Node]:
+        """Start the nodes of a cluster, whose runtimes `make` makes; they share the log, its record and its checks."""
         if count < 1:
-            raise ConfigurationError(f"world.cluster(nodes={count}): a cluster has at least one node")
-        log, checked_parts = ClusterLog(self._world), checked(parts)
+            raise ConfigurationError(f"{name!r} with nodes={count}: a cluster has at least one node")
+        log = ClusterLog(self._world)
         started: list[Node] = []
         for number in range(1, count + 1):
             node_name = f"{name}-{number}"
-            make = partial(made, checked_parts, settings, Cluster(node=node_name))
+            make_node = partial(make, Cluster(node=node_name))
             node_log = ClusterNodeLog(log)
             if not started:
-                started.append(self.start(node_name, node_log, [make]))
+                started.append(self.start(node_name, node_log, [make_node]))
                 continue
             like = started[0]
-            release = Release(make, like.model)
+            release = Release(make_node, like.model)
             shared = (like.witness, like.history, like.view, like.checks)
             started.append(self._begun(Node(self._world, node_name, node_log, [release], *shared), []))
         return started

@@ -109,8 +109,7 @@ class World:
         """Start a process with a runtime, on an empty log of its own; return a client's connection to it.
 
         parts: the runtime's parts; or a function that returns the runtime, called at each start of the process with
-            `store`, `settings` and `source`, which it must pass on. Use a function for reactions that send commands
-            themselves.
+            `store`, `settings` and `source`, which it must pass on. Reactions that send commands need a function.
         settings: if omitted, the seed chooses the limits, provided that `Faults.vary_settings` is set.
         name: the name of the node; "node1", "node2" and so on by default.
         releases: replacements for `parts`: each `Kind.DEPLOYED` moves to the next. They must accept the same commands
@@ -134,13 +133,12 @@ class World:
 
         parts: the runtime's parts; or a function that returns the runtime, called at each start of a process with
             `store`, `settings`, `source` and `cluster`, which it must pass on.
-        nodes: the number of nodes.
-        settings: as for `runtime`.
+        nodes: the number of nodes; `settings` as for `runtime`.
         name: the name of the cluster, to which the numbers of its nodes are added; "cluster1" and so on by default.
         """
         name = name or f"cluster{len(self._nodes) + 1}"
         used = used_settings(settings, self.chance, vary=self.faults.vary_settings)
-        return SimulatedCluster(self, self._starter.start_cluster(name, parts, used, nodes))
+        return SimulatedCluster(self, self._starter.start_cluster(name, partial(made, checked(parts), used), nodes))
 
     def service(
         self,
@@ -152,19 +150,23 @@ class World:
         settings: Settings | None = None,
         rate_limit: float | Mapping[str, float] | None = None,
         max_in_flight: int | Mapping[str, int] = 4_096,
+        nodes: int | None = None,
     ) -> SimulatedRuntime:
         """Start a service: a process with a log of its own, on the bus of this world.
 
         name: the name by which the `RemoteService` parts of other services know it.
         parts, settings: as for `runtime`; each RemoteService among the parts must belong to this service alone.
-        accepts, publishes, rate_limit, max_in_flight: as for `Service`.
+        accepts, publishes, rate_limit, max_in_flight: as for `Service`; `nodes`: how many, if it is a cluster.
         """
         used = used_settings(settings, self.chance, vary=self.faults.vary_settings)
-        offer = partial(
-            Service, name, accepts=accepts, publishes=publishes, rate_limit=rate_limit, max_in_flight=max_in_flight
-        )
+        offer = partial(Service, name, accepts=accepts, publishes=publishes, rate_limit=rate_limit)
+        offer = partial(offer, max_in_flight=max_in_flight)
         make = partial(service_made, checked(parts), used, self._hub, name, offer)
-        node = self._services[name] = self._starter.start(name, self._log(self, name), [make])
+        if nodes is not None:
+            started = self._starter.start_cluster(name, make, nodes)
+            self._services[name] = started[0]
+            return SimulatedCluster(self, started, self._services)
+        node = self._services[name] = self._starter.start(name, self._log(self, name), [partial(make, None)])
         return SimulatedRuntime(self, node, self._services)
 
     def always(self, name: str, holds: Callable[[View], object], *, of: SimulatedRuntime | None = None) -> None:
