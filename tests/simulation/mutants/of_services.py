@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from simulation.mutants.mutant import mutant
+from simulation.services.namesakes import two_logs
 from simulation.services.scenarios import commands, shop
 from simulation.services.strained import strained
 
@@ -22,6 +23,7 @@ from actorium.runtime.services.door import Door
 from actorium.runtime.services.events.inbox import Inbox
 from actorium.runtime.services.events.inbox_reader import InboxReader, InboxTail
 from actorium.runtime.services.events.publisher import Publisher, _End
+from actorium.runtime.services.namesakes import Namesakes
 from actorium.runtime.services.peer import Peer
 from actorium.runtime.services.rate_limit import RateLimit
 from actorium.runtime.services.subjects import replies_to
@@ -357,3 +359,31 @@ def a_refusal_of_one_copy_counts_for_all(patch: pytest.MonkeyPatch) -> None:
 def a_trial_whose_caller_left_goes_on_for_ever(patch: pytest.MonkeyPatch) -> None:
     """If the caller of the one command leaves that an open circuit lets through, the next may try; here none may."""
     patch.setattr(Circuit, "left", lambda circuit: None)
+
+
+@mutant(two_logs)
+def a_later_log_under_one_name_takes_commands(patch: pytest.MonkeyPatch) -> None:
+    """Of two logs under one service name, the later one takes no commands of others; here both do."""
+    report = Namesakes._report
+
+    async def report_only(names: Namesakes, instance: str, other: Any, mine: str) -> None:
+        names._give_way = _nothing
+        await report(names, instance, other, mine)
+
+    async def _nothing() -> None:
+        pass
+
+    patch.setattr(Namesakes, "_report", report_only)
+
+
+@mutant(two_logs)
+def a_process_that_gave_way_answers_one_that_starts_again(patch: pytest.MonkeyPatch) -> None:
+    """A process that gave way says no more, so the other can start again; here it answers, and neither takes any."""
+    heard = Namesakes.heard
+
+    def heard_in_any_case(names: Namesakes, instance: str, meeting: Any) -> None:
+        gives_way, names.gives_way = names.gives_way, False
+        heard(names, instance, meeting)
+        names.gives_way = gives_way
+
+    patch.setattr(Namesakes, "heard", heard_in_any_case)

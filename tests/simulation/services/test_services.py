@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from simulation.services.namesakes import two_logs
 from simulation.services.on_nodes import refusals_of_nodes
 from simulation.services.scenarios import commands, shop
 from simulation.services.strained import strained
@@ -67,3 +68,8 @@ def test_what_nodes_of_a_service_refuse_has_no_effect_later() -> None:
         answers.update(type(delivery.answer) for one in outcome.operations for delivery in one.deliveries)
     assert {Kind.CRASH, Kind.PAUSE, Kind.FRAME_LATE, Kind.FRAME_LOST} - set(happened) == set()
     assert {Ack, Rejected, CommitUnknown, CommandTimeout} - set(answers) == set()
+
+
+def test_of_two_logs_under_one_name_the_later_one_takes_nothing_in() -> None:
+    for seed in range(10):
+        assert two_logs.run(seed).violation is None, seed

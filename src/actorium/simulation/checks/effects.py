@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 
+from actorium.actors.commands import Ack
 from actorium.runtime.commands.derived_ids import MARK
 from actorium.sagas.model.intents import IntentKey
 from actorium.sagas.model.progress import Open
 from actorium.simulation.checks.finding import Violated
+from actorium.simulation.record.history import Operation
 from actorium.simulation.record.view import View
 from actorium.simulation.record.witness import Witness
 from actorium.store.codec import decode_metadata
@@ -29,6 +31,12 @@ class Effect(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.stream} versions {self.first_version} to {self.version}"
+
+    def is_told_by(self, operation: Operation, ack: Ack) -> bool:
+        """Whether an acknowledgement is that of this effect; another service does not read all events of this one."""
+        if operation.reads is None or ack.events:
+            return bool(ack.events)
+        return (ack.version, ack.position) == (self.version, self.position)
 
 
 class Effects:

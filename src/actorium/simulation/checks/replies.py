@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actorium.actors.commands import Ack
-from actorium.simulation.checks.effects import Effects
+from actorium.simulation.checks.effects import Effect, Effects
 from actorium.simulation.checks.finding import Violated
 from actorium.simulation.record.history import UNKNOWN, ClientDelivery, History, Operation
 from actorium.simulation.record.view import View
@@ -37,13 +37,13 @@ class ReplyCheck:
         ack = delivery.answer
         if not isinstance(ack, Ack):
             return
-        if ack.events:
-            self._took_effect(operation, delivery, ack)
-        elif operation.hears_of_events or self._effects.of(operation.effect_id) is None:
+        effect = self._effects.of(operation.effect_id)
+        if ack.events or (effect is not None and effect.is_told_by(operation, ack)):
+            self._took_effect(operation, delivery, effect, ack)
+        else:
             self._had_no_effect(operation, ack)
 
-    def _took_effect(self, operation: Operation, delivery: ClientDelivery, ack: Ack) -> None:
-        effect = self._effects.of(operation.effect_id)
+    def _took_effect(self, operation: Operation, delivery: ClientDelivery, effect: Effect | None, ack: Ack) -> None:
         says = f"{operation.name} at version {ack.version}, position {ack.position}"
         if effect is None:
             self._violated(
@@ -113,14 +113,14 @@ class ReplyCheck:
             if effect is None:
                 continue
             came_before = [one for one in deliveries[operation.effect_id] if one.seen < effect.position]
-            if came_before and all(_was_refused(operation, one, effect.position) for one in came_before):
+            if came_before and all(_was_refused(operation, effect, one) for one in came_before):
                 last = came_before[-1]
                 says = f"{operation.name} answered with {repr_of(last.answer)} at position {last.known}"
                 self._violated("a refused command has no effect", says, f"{effect}, at position {effect.position}")
 
 
-def _was_refused(operation: Operation, delivery: ClientDelivery, position: int) -> bool:
-    """Return whether the answer to a delivery says that it did not cause the effect at a position.
+def _was_refused(operation: Operation, effect: Effect, delivery: ClientDelivery) -> bool:
+    """Return whether the answer to a delivery says that it did not cause the effect of its command.
 
     Some errors say that nothing was done; the others, that nothing is done from now on.
     """
@@ -128,7 +128,11 @@ def _was_refused(operation: Operation, delivery: ClientDelivery, position: int) 
     if delivery.known == UNKNOWN:
         return False
     if isinstance(answer, Ack):
-        return operation.hears_of_events and not answer.events
+        return not effect.is_told_by(operation, answer)
     if isinstance(answer, _NOTHING_WAS_DONE):
         return True
-    return isinstance(answer, ActoriumError) and not isinstance(answer, OutcomeUnknown) and delivery.known < position
+    return (
+        isinstance(answer, ActoriumError)
+        and not isinstance(answer, OutcomeUnknown)
+        and delivery.known < effect.position
+    )

@@ -90,7 +90,7 @@ class Streams:
         answer = delivery.answer
         if isinstance(answer, Ack):
             effect = self._effects.of(operation.effect_id)
-            if effect is not None and (answer.events or not operation.hears_of_events):
+            if effect is not None and effect.is_told_by(operation, answer):
                 if effect.position > self._history.deployed_at:
                     self._decided(operation, effect)
             elif not answer.events:

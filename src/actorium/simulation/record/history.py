@@ -68,11 +68,6 @@ class Operation(msgspec.Struct, eq=False):
         return self.command_id if self.how == "send" else derived_id(f"{self.how} {self.command_id}")
 
     @property
-    def hears_of_events(self) -> bool:
-        """Whether an acknowledgement holds the events; a service that takes none of another's in does not get them."""
-        return self.reads is None or bool(self.reads)
-
-    @property
     def metadata(self) -> Metadata:
         """The metadata passed to its handler."""
         return Metadata(self.command_id, self.correlation_id, self.causation_id, dict(self.headers))

@@ -151,22 +151,25 @@ class World:
         rate_limit: float | Mapping[str, float] | None = None,
         max_in_flight: int | Mapping[str, int] = 4_096,
         nodes: int | None = None,
+        process: str | None = None,
     ) -> SimulatedRuntime:
         """Start a service: a process with a log of its own, on the bus of this world.
 
         name: the name by which the `RemoteService` parts of other services know it.
         parts, settings: as for `runtime`; each RemoteService among the parts must belong to this service alone.
         accepts, publishes, rate_limit, max_in_flight: as for `Service`; `nodes`: how many, if it is a cluster.
+        process: the name of the process, if it is not that of the service, as for a second log under one name.
         """
         used = used_settings(settings, self.chance, vary=self.faults.vary_settings)
         offer = partial(Service, name, accepts=accepts, publishes=publishes, rate_limit=rate_limit)
-        offer = partial(offer, max_in_flight=max_in_flight)
-        make = partial(service_made, checked(parts), used, self._hub, name, offer)
+        offer, process = partial(offer, max_in_flight=max_in_flight), process or name
+        make = partial(service_made, checked(parts), used, self._hub, process, offer)
         if nodes is not None:
-            started = self._starter.start_cluster(name, make, nodes)
-            self._services[name] = started[0]
+            started = self._starter.start_cluster(process, make, nodes)
+            self._services.setdefault(name, started[0])
             return SimulatedCluster(self, started, self._services)
-        node = self._services[name] = self._starter.start(name, self._log(self, name), [partial(make, None)])
+        node = self._starter.start(process, self._log(self, process), [partial(make, None)])
+        self._services.setdefault(name, node)
         return SimulatedRuntime(self, node, self._services)
 
     def always(self, name: str, holds: Callable[[View], object], *, of: SimulatedRuntime | None = None) -> None:
