@@ -6,6 +6,7 @@ import pytest
 from simulation.cluster.correcting import corrected_accounts
 from simulation.cluster.forgetting import customers_come_and_go
 from simulation.cluster.scenarios import accounts
+from simulation.cluster.shares import shares
 from simulation.mutants.domain import Account
 
 from actorium.errors import ConfigurationError
@@ -33,6 +34,11 @@ def test_no_node_can_read_what_was_forgotten_on_another() -> None:
 def test_a_case_is_applied_completely_on_any_nodes() -> None:
     for seed in range(8):
         assert corrected_accounts.run(seed).violation is None, seed
+
+
+def test_a_share_of_the_sagas_runs_on_one_node_at_a_time_which_owns_its_shards() -> None:
+    for seed in range(4):
+        assert shares.run(seed).violation is None, seed
 
 
 def test_without_faults_nothing_is_repeated() -> None:

@@ -7,8 +7,19 @@ from simulation.mutants import (
     of_sagas,
     of_services,
     of_services_on_nodes,
+    of_shares,
     of_store,
     of_user_code,
 )
 
-PLANTED = (of_commands, of_nodes, of_readers, of_sagas, of_services, of_services_on_nodes, of_store, of_user_code)
+PLANTED = (
+    of_commands,
+    of_nodes,
+    of_readers,
+    of_sagas,
+    of_services,
+    of_services_on_nodes,
+    of_shares,
+    of_store,
+    of_user_code,
+)

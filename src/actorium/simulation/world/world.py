@@ -43,7 +43,6 @@ from actorium.user_code.lines import described
 # How long the work that a scenario leaves behind may take: a deadline of a day passes within a run.
 _REST_WITHIN_S = 86_400.0
 _PAUSE_PART = 0.1  # share of the time a rest has taken so far: the longer it takes, the less often it is checked
-
 _AFTERMATH_S = 120.0
 # The effects of faults last a little longer: an actor whose events failed to apply rejects commands for some seconds.
 _LOOKS_IN_S = 60.0
@@ -164,13 +163,13 @@ class World:
         offer = partial(Service, name, accepts=accepts, publishes=publishes, rate_limit=rate_limit)
         offer, process = partial(offer, max_in_flight=max_in_flight), process or name
         make = partial(service_made, checked(parts), used, self._hub, process, offer)
-        if nodes is not None:
-            started = self._starter.start_cluster(process, make, nodes)
-            self._services.setdefault(name, started[0])
-            return SimulatedCluster(self, started, self._services)
-        node = self._starter.start(process, self._log(self, process), [partial(make, None)])
-        self._services.setdefault(name, node)
-        return SimulatedRuntime(self, node, self._services)
+        if nodes is None:
+            node = self._starter.start(process, self._log(self, process), [partial(make, None)])
+            client = SimulatedRuntime(self, node, self._services)
+        else:
+            client = SimulatedCluster(self, self._starter.start_cluster(process, make, nodes), self._services)
+        self._services.setdefault(name, client.node)
+        return client
 
     def always(self, name: str, holds: Callable[[View], object], *, of: SimulatedRuntime | None = None) -> None:
         """State a condition on the durable state that holds after every commit."""
@@ -234,9 +233,8 @@ class World:
 
     async def rest(self, within_s: float = _REST_WITHIN_S) -> None:
         """Wait until no work is in progress; work that remains after `within_s` of simulated time is a violation."""
-        start_s = self.machine.now_s
+        start_s, pause_s = self.machine.now_s, 0.01
         end_s = start_s + within_s
-        pause_s = 0.01
         while busy := await self._busy(end_s):
             if self.machine.now_s > end_s:
                 self.violated("the world comes to rest", "nothing left to do", "; ".join(busy))
@@ -387,8 +385,7 @@ class World:
 
     async def _finish_under_faults(self) -> None:
         """Let faults happen for a while as long as work is left: most steps of sagas run after the clients' part."""
-        end_s = self.machine.now_s + _AFTERMATH_S
-        pause_s = 0.01
+        end_s, pause_s = self.machine.now_s + _AFTERMATH_S, 0.01
         while self.machine.now_s < end_s and await self._busy(end_s):
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, 2.0)
