@@ -18,6 +18,7 @@ from actorium.store.log import logger
 from actorium.store.postgresql.connections.prompt_call import prompt_call
 from actorium.store.postgresql.connections.sessions import Connection, Session
 from actorium.store.raised import error_text
+from actorium.store.writers.prompt_future import PromptFuture
 
 log = logger("actorium.store")
 
@@ -59,15 +60,14 @@ class Messages:
         batch = self._next
         if batch is None:
             batch = self._next = _Batch()
-            if not self._is_telling:
-                self._is_telling = True
-                # In the next iteration of the loop, together with what is told to other nodes in this one.
-                asyncio.get_running_loop().call_soon(prompt_call, self._tell_all())
         # The number makes every piece different: the server drops a notification that repeats another.
         batch.pieces += (f"{self._count}/{n}/{len(texts)}/{text}" for n, text in enumerate(texts))
         batch.channels += [f"{self._prefix}{node}"] * len(texts)
-        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        told: PromptFuture[None] = PromptFuture(asyncio.get_running_loop())
         batch.waiting.append(told)
+        if not self._is_telling:
+            self._is_telling = True
+            prompt_call(self._tell_all())
         await told
 
     async def _tell_all(self) -> None:
