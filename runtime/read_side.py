@@ -20,6 +20,7 @@ from actorium.runtime.component import BackgroundTask, Component
 from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.errors import NewerCodeNeeded
 from actorium.runtime.log.durable_subscription import DurableSubscription
+from actorium.runtime.log.event_reader import EventReader
 from actorium.runtime.log.log_reader import LogReader
 from actorium.runtime.log.strict_reader import StrictReader
 from actorium.runtime.log.subscriptions import Subscription
@@ -27,7 +28,6 @@ from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.concurrent_delivery import ConcurrentDelivery, React
 from actorium.runtime.processors.dead_letters import SkipMarks
 from actorium.runtime.processors.delivery import SequentialDelivery
-from actorium.runtime.processors.event_reader import EventReader
 from actorium.runtime.processors.observed_delivery import ObservedApply, ObservedOutletWork, ObservedReact
 from actorium.runtime.processors.outlet import Outlet, OutletWork
 from actorium.runtime.processors.processor import Processor

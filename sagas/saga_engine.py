@@ -30,6 +30,7 @@ from actorium.runtime.read_side import ReadSide
 from actorium.runtime.services.link import ServiceLink
 from actorium.runtime.settings import Settings
 from actorium.sagas.agenda.agenda import Agenda
+from actorium.sagas.agenda.agenda_run import AgendaParts
 from actorium.sagas.agenda.agenda_runs import AgendaRuns
 from actorium.sagas.agenda.submission_table import listed
 from actorium.sagas.errors import SagaTimeout
@@ -113,7 +114,7 @@ class SagaEngine(Component):
         )
         self._definitions = {saga.__definition__.saga_type: saga.__definition__ for saga in streams}
         self._end_waiters = EndWaiters()
-        self._agenda = AgendaRuns(self._services, self._definitions, reads, environment, self._end_waiters)
+        self._agenda = AgendaRuns(AgendaParts(self._services, self._definitions, reads, environment, self._end_waiters))
         self._starts: dict[type[Saga], FirstStart] = {}
         self._routers = {saga: self._router(saga, settings) for saga in streams}
         for saga, router in self._routers.items():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from functools import partial
 
-from actorium.runtime.log.log_reader import Delivered, LogReader, Slice
-from actorium.runtime.log.log_tail import LogTail
+from actorium.runtime.log.event_reader import ReaderAround
+from actorium.runtime.log.log_reader import LogReader, Slice
 from actorium.runtime.retry import Retry, TryLater
 from actorium.store.codec import EventCodec
 from actorium.store.events import EncodedRecord, Event
@@ -14,7 +14,7 @@ from actorium.store.events import EncodedRecord, Event
 _RETRY = Retry(attempts=1, backoff_s=0.1, backoff_max_s=5.0)
 
 
-class StrictReader:
+class StrictReader(ReaderAround):
     """Passes no event that newer code wrote: whoever follows the log here waits, and parks nothing.
 
     is_newer: whether newer code wrote a shape of event.
@@ -25,30 +25,16 @@ class StrictReader:
     def __init__(
         self, reader: LogReader, codec: EventCodec, is_newer: Callable[[str, int], bool], *, all_events: bool
     ) -> None:
-        self._reader = reader
+        super().__init__(reader)
+        self._log = reader
         self._codec = codec
         self._is_newer = is_newer
         self._all_events = all_events
 
-    @property
-    def log_tail(self) -> LogTail:
-        """The end of the log."""
-        return self._reader.log_tail
-
     async def after(self, position: int, classes: Collection[type[Event]] | None = None) -> Slice:
         """Do what `LogReader.after` does; raise TryLater if newer code wrote the next event."""
-        wanted = None if self._all_events else self._reader.wanted(classes)
-        return await self._reader.after(position, classes, readable=partial(self._before_newer, wanted))
-
-    async def recorded_us_after(self, position: int) -> int:
-        """Return when the event after a position was recorded; 0 if there is none or it is damaged."""
-        return await self._reader.recorded_us_after(position)
-
-    def decoded(
-        self, records: Iterable[EncodedRecord], classes: Collection[type[Event]] | None = None
-    ) -> list[Delivered]:
-        """Return the decoded records of some classes or all; an unreadable record carries the reason."""
-        return self._reader.decoded(records, classes)
+        wanted = None if self._all_events else self._log.wanted(classes)
+        return await self._log.after(position, classes, readable=partial(self._before_newer, wanted))
 
     def _before_newer(
         self, wanted: Collection[type[Event]] | None, records: list[EncodedRecord]

@@ -16,11 +16,11 @@ import msgspec
 from actorium.actors.errors import NotFound
 from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.errors import FollowerElsewhere, RuntimeClosed
+from actorium.runtime.log.event_reader import EventReader
 from actorium.runtime.log.log_reader import Delivered
 from actorium.runtime.processors.checkpoint import Checkpoint
 from actorium.runtime.processors.dead_letters import moved_to, require_reason
 from actorium.runtime.processors.delivery import Delivery
-from actorium.runtime.processors.event_reader import EventReader
 from actorium.runtime.processors.processor_statistics import ProcessorStatistics, lag_of
 from actorium.runtime.processors.recall_window import RecallWindow, recalled
 from actorium.runtime.processors.work import Work, failure_of_errand

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from actorium.runtime.processors.event_reader import EndOfEvents
+from actorium.runtime.log.event_reader import EndOfEvents
 
 
 class ProcessorStatistics(msgspec.Struct, frozen=True, kw_only=True):

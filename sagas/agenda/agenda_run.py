@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import anyio
 
 from actorium.runtime.environment import RuntimeEnvironment
-from actorium.runtime.processors.event_reader import EventReader
+from actorium.runtime.log.event_reader import EventReader
 from actorium.runtime.processors.processor import Processor
 from actorium.runtime.read_side import ReadSide
 from actorium.runtime.settings import Settings
@@ -26,6 +27,16 @@ from actorium.sagas.model.definition import SagaDefinition
 from actorium.store.shared import ClusterStore
 
 
+class AgendaParts(NamedTuple):
+    """What every run of the agenda in one runtime uses."""
+
+    services: Services
+    definitions: Mapping[str, SagaDefinition]
+    reads: ReadSide
+    environment: RuntimeEnvironment
+    end_waiters: EndWaiters
+
+
 class AgendaRun:
     """One run of the agenda, from the saved state to the end of the runtime, or until another node takes it over.
 
@@ -33,16 +44,8 @@ class AgendaRun:
     reader: reads the events of the share.
     """
 
-    def __init__(
-        self,
-        services: Services,
-        definitions: Mapping[str, SagaDefinition],
-        reads: ReadSide,
-        environment: RuntimeEnvironment,
-        end_waiters: EndWaiters,
-        share: int | None = None,
-        reader: EventReader | None = None,
-    ) -> None:
+    def __init__(self, parts: AgendaParts, share: int | None = None, reader: EventReader | None = None) -> None:
+        services, definitions, reads, environment, end_waiters = parts
         settings, instruments = environment.settings, environment.instruments
         self.runners = _runners(services, definitions, settings)
         self._settings = settings

@@ -6,21 +6,15 @@ Invariant: on a node, a share runs only while the node owns its follower, so its
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import suppress
 
 import anyio.abc
 
-from actorium.runtime.environment import RuntimeEnvironment
 from actorium.runtime.errors import QueryTimeout, RuntimeClosed
-from actorium.runtime.read_side import ReadSide
 from actorium.sagas.agenda.agenda import Agenda
 from actorium.sagas.agenda.agenda_checkpoint import share_name
-from actorium.sagas.agenda.agenda_run import AgendaFollower, AgendaRun
+from actorium.sagas.agenda.agenda_run import AgendaFollower, AgendaParts, AgendaRun
 from actorium.sagas.agenda.share_feeds import ShareFeeds
-from actorium.sagas.execution.end_waiters import EndWaiters
-from actorium.sagas.execution.services import Services
-from actorium.sagas.model.definition import SagaDefinition
 from actorium.store.tables.shares import SHARES, share_of
 
 _LOOK_AGAIN_S = 0.1
@@ -29,20 +23,13 @@ _LOOK_AGAIN_S = 0.1
 class AgendaRuns:
     """The runs of the agenda in one runtime."""
 
-    def __init__(
-        self,
-        services: Services,
-        definitions: Mapping[str, SagaDefinition],
-        reads: ReadSide,
-        environment: RuntimeEnvironment,
-        end_waiters: EndWaiters,
-    ) -> None:
-        self._wanted = (services, definitions, reads, environment, end_waiters)
-        self._store = services.store
-        self._reads = reads
-        self._end_waiters = end_waiters
+    def __init__(self, parts: AgendaParts) -> None:
+        self._parts = parts
+        self._store = parts.services.store
+        self._reads = reads = parts.reads
+        self._end_waiters = parts.end_waiters
         self._here: dict[int, AgendaRun] = {}
-        log_tail, poll_s = reads.log_reader.log_tail, environment.settings.poll_s
+        log_tail, poll_s = reads.log_reader.log_tail, parts.environment.settings.poll_s
         self._feeds = ShareFeeds(reads.patient_reader, log_tail, Agenda.event_classes, poll_s)
         self._tasks: anyio.abc.TaskGroup | None = None
         self._is_following = False
@@ -51,7 +38,7 @@ class AgendaRuns:
             for share in range(SHARES):
                 reads.place_follower(AgendaFollower(share, self._begin, self._end), share=share)
         else:
-            self._whole = AgendaRun(*self._wanted)
+            self._whole = AgendaRun(self._parts)
 
     def is_here(self, saga_type: str, id: str) -> bool:
         """Return whether this runtime carries out the steps of a saga."""
@@ -91,7 +78,7 @@ class AgendaRuns:
 
     def _begin(self, share: int) -> AgendaRun:
         """Make a new run of a share, which this node has taken over."""
-        self._here[share] = run = AgendaRun(*self._wanted, share, self._feeds.begin(share))
+        self._here[share] = run = AgendaRun(self._parts, share, self._feeds.begin(share))
         self._reads.add(run.agenda, run.processor)
         self._limit()
         return run

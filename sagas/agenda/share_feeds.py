@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable
 
+from actorium.runtime.log.event_reader import EventReader
 from actorium.runtime.log.log_reader import Delivered, Slice
 from actorium.runtime.log.log_tail import LogTail
-from actorium.runtime.processors.event_reader import EventReader
 from actorium.runtime.waits import end, ended
 from actorium.store.events import EncodedRecord, Event
 from actorium.store.log import logger

@@ -1,4 +1,4 @@
-"""`EventReader`: the interface of what a processor reads."""
+"""`EventReader`: the interface of what a processor reads. `ReaderAround` passes all of it on to another reader."""
 
 from __future__ import annotations
 
@@ -39,3 +39,25 @@ class EventReader(Protocol):
         self, records: Iterable[EncodedRecord], classes: Collection[type[Event]] | None = None
     ) -> list[Delivered]:
         """Return records of this log decoded."""
+
+
+class ReaderAround:
+    """A reader that passes everything on to another one, except the next events: those are its subclass's business."""
+
+    def __init__(self, reader: EventReader) -> None:
+        self._reader = reader
+
+    @property
+    def log_tail(self) -> EndOfEvents:
+        """The end of the log."""
+        return self._reader.log_tail
+
+    async def recorded_us_after(self, position: int) -> int:
+        """Return when the event after a position was recorded; 0 if there is none or it is damaged."""
+        return await self._reader.recorded_us_after(position)
+
+    def decoded(
+        self, records: Iterable[EncodedRecord], classes: Collection[type[Event]] | None = None
+    ) -> list[Delivered]:
+        """Return the decoded records of some classes or all; an unreadable record carries the reason."""
+        return self._reader.decoded(records, classes)
