@@ -7,14 +7,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from actorium.commands.json_report import JsonFile, screen_beside, write_json
+from actorium.commands.json_report import JsonFile, screen_beside
 from actorium.commands.problem import Interrupted, Problem, WrongUse, require_place_for
-from actorium.commands.prove.faults import audit_counts
-from actorium.commands.screen import Screen
+from actorium.commands.prove.faults import ProofOutcome, audit_counts, conclude
 from actorium.store.wording import counted
 
 if TYPE_CHECKING:
@@ -65,27 +63,16 @@ def crash(
                 f"stopped by Ctrl-C after {counted(found.kills, 'kill')}: {found.lost:,} lost, "
                 f"{found.duplicated:,} duplicated, {counted(found.gaps, 'gap')}"
             ) from None
-    took_s = time.perf_counter() - began
-    _show(screen, run.findings, took_s)
-    if json is not None:
-        write_json({"seed": seed, "took_s": round(took_s, 1), **msgspec.structs.asdict(run.findings)}, json)
-    if not run.findings.holds:
-        raise Problem("FAILED: see the table above")
+    conclude(screen, run.findings, _outcome(run.findings, time.perf_counter() - began), seed, json)
 
 
-def _show(screen: Screen, found: KillFindings, took_s: float) -> None:
+def _outcome(found: KillFindings, took_s: float) -> ProofOutcome:
     counts = {
         **audit_counts(found),
         "commands durable but not acknowledged before the kill": found.unannounced,
         "events in the log": found.events,
     }
     rows = [[name, f"{count:,}"] for name, count in counts.items()]
-    rows += [["slowest restart (ms)", f"{found.slowest_restart_ms:,.0f}"], ["duration (s)", f"{took_s:,.1f}"]]
-    screen.table([f"{counted(found.kills, 'kill')} by SIGKILL", ""], rows)
-    for example in found.examples:
-        screen.say(f"  {example}")
-    if found.holds:
-        screen.say(
-            f"all {found.acknowledged:,} acknowledged commands found after every kill, 0 lost, 0 duplicated, 0 gaps",
-            style="bold green",
-        )
+    rows.append(["slowest restart (ms)", f"{found.slowest_restart_ms:,.0f}"])
+    kept = f"all {found.acknowledged:,} acknowledged commands found after every kill, 0 lost, 0 duplicated, 0 gaps"
+    return ProofOutcome(f"{counted(found.kills, 'kill')} by SIGKILL", rows, kept, took_s)

@@ -8,7 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -59,13 +59,41 @@ class FaultProof:
                 found = asyncio.run(run.run(self._rounds, update))
         except KeyboardInterrupt:
             raise Interrupted(f"stopped by Ctrl-C after {counted(run.findings.rounds, 'fault')}") from None
-        took_s = time.perf_counter() - self._began
-        _show_counts(screen, found, show(screen, found), took_s)
-        if self._json is not None:
-            results = {"seed": self._seed, "took_s": round(took_s, 1), **msgspec.structs.asdict(found)}
-            write_json(results, self._json)
-        if not found.holds:
-            raise Problem("FAILED: see the table above")
+        counts = {
+            **audit_counts(found),
+            "sagas, transfers and submissions without an end": found.unfinished,
+            "processes that did not end as they should": found.strays,
+            **show(screen, found),
+            "sagas": found.sagas,
+            "events in the log": found.events,
+        }
+        rows = [[name, f"{count:,}"] for name, count in counts.items()]
+        kept = f"all {found.acknowledged:,} acknowledged commands found, 0 lost, 0 duplicated, 0 gaps; every saga ended"
+        outcome = ProofOutcome(counted(found.rounds, "fault"), rows, kept, time.perf_counter() - self._began)
+        conclude(screen, found, outcome, self._seed, self._json)
+
+
+class ProofOutcome(NamedTuple):
+    """What a proof shows at its end: the title of its table and the rows, what was kept, and how long it took."""
+
+    title: str
+    rows: list[list[str]]
+    kept: str
+    took_s: float
+
+
+def conclude(screen: Screen, found: AuditFindings, outcome: ProofOutcome, seed: int, json: JsonFile) -> None:
+    """Show what a proof has found, and write it to the JSON file; raise Problem if a promise was broken."""
+    rows = [*outcome.rows, ["duration (s)", f"{outcome.took_s:,.1f}"]]
+    screen.table([outcome.title, ""], rows)
+    for example in found.examples:
+        screen.say(f"  {example}")
+    if found.holds:
+        screen.say(outcome.kept, style="bold green")
+    if json is not None:
+        write_json({"seed": seed, "took_s": round(outcome.took_s, 1), **msgspec.structs.asdict(found)}, json)
+    if not found.holds:
+        raise Problem("FAILED: see the table above")
 
 
 def show_seconds(
@@ -101,23 +129,3 @@ def audit_counts(found: AuditFindings) -> dict[str, int]:
         "commands acknowledged at another position when resent": found.moved,
         "accounts with a wrong balance": found.wrong_balances,
     }
-
-
-def _show_counts(screen: Screen, found: FaultFindings, special: Mapping[str, int], took_s: float) -> None:
-    counts = {
-        **audit_counts(found),
-        "sagas, transfers and submissions without an end": found.unfinished,
-        "processes that did not end as they should": found.strays,
-        **special,
-        "sagas": found.sagas,
-        "events in the log": found.events,
-    }
-    rows = [[name, f"{count:,}"] for name, count in counts.items()]
-    screen.table([counted(found.rounds, "fault"), ""], [*rows, ["duration (s)", f"{took_s:,.1f}"]])
-    for example in found.examples:
-        screen.say(f"  {example}")
-    if found.holds:
-        screen.say(
-            f"all {found.acknowledged:,} acknowledged commands found, 0 lost, 0 duplicated, 0 gaps; every saga ended",
-            style="bold green",
-        )
