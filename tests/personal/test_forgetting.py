@@ -14,7 +14,10 @@ from support.postgres import new_log, run_sql, schema_of
 
 from actorium import Retry, Runtime, Settings
 from actorium.backup import BackupFolder, back_up, restore, verified
+from actorium.errors import StoreUnavailable
+from actorium.inspection import still_known
 from actorium.personal import FORGOTTEN, SubjectForgotten, personal
+from actorium.store.personal.keys import MemoryKeys
 from actorium.store.urls import open_store
 
 SECRETS = ("Ada Lovelace", "ada@analytical.example", "Augusta King", "Dear Ada", "Countess")
@@ -129,3 +132,19 @@ async def test_no_file_holds_the_text_and_after_forgetting_none_holds_the_key(tm
                 break
     await back_up_and_restore(tmp_path, "after")
     assert files_with((key, *secrets), tmp_path) == []
+
+
+class Unopened(MemoryKeys):
+    def open(self, *, read_only: bool = False) -> None:
+        raise StoreUnavailable("the keys cannot be opened")
+
+
+@pytest.mark.asyncio
+async def test_a_check_closes_the_log_if_the_keys_cannot_be_opened(tmp_path: Path) -> None:
+    async with application(tmp_path):
+        pass
+    runtime = Runtime([Customer], store=f"sqlite:///{tmp_path}/shop.db", keys=Unopened())
+    with pytest.raises(StoreUnavailable, match="keys cannot be opened"):
+        assert [line async for line in still_known(runtime)] == []
+    await runtime.store.open()  # it is closed, so it can be opened
+    await runtime.store.close()
