@@ -5,7 +5,6 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -159,8 +158,8 @@ async def test_markup_in_ids_names_and_reasons_is_data() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_live_stream_that_is_held_open_ends_when_the_application_stops(tmp_path: Path) -> None:
-    orders, home = market(f"sqlite:///{tmp_path}/market.db")
+async def test_a_live_stream_that_is_held_open_ends_when_the_application_stops(log_url: str) -> None:
+    orders, home = market(log_url)
     async with home, orders:
         serving = SmallServer(console_of(orders))
         server = await asyncio.start_server(serving.connected, "127.0.0.1", 0)

@@ -258,6 +258,7 @@ def test_the_command_pays_and_checks(file: Path) -> None:
     assert "money is conserved, and none of" in done.stdout
 
 
+@pytest.mark.about("sqlite", "the command has its log in a file")
 def test_killed_at_any_moment_it_continues_and_ends_the_same(file: Path, tmp_path: Path) -> None:
     whole = subprocess.run(
         command("--data", file, "--months", 6), capture_output=True, text=True, timeout=100, env=environment()

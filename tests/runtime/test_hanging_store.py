@@ -151,13 +151,15 @@ async def test_a_commit_that_ends_at_the_last_moment_is_reported() -> None:
 
 @virtual
 async def test_a_store_that_never_closes_is_abandoned() -> None:
-    runtime = Runtime([Tally], store=NeverCloses(), settings=SETTINGS)
+    store = NeverCloses()
+    runtime = Runtime([Tally], store=store, settings=SETTINGS)
     await runtime.start()
     ack = await runtime.send(Add("t"))
     took_s, error = await how_long(runtime)
     assert took_s == SETTINGS.close_s
     assert "has not closed within close_s=2 s" in str(error)
     assert (ack.version, error.command_ids) == (1, ())
+    await store.inner.close()
 
 
 @virtual
@@ -203,6 +205,7 @@ async def test_a_read_that_never_ends_is_not_reported_as_a_commit() -> None:
         await sent
 
 
+@pytest.mark.about("sqlite", "a server has no thread that could be stuck")
 def test_a_thread_that_is_stuck_in_the_store_does_not_keep_the_process_alive(tmp_path: Path) -> None:
     program = """
         import asyncio, sqlite3, sys

@@ -7,6 +7,8 @@ from structlog.testing import capture_logs
 from support.mixed_kills import MixedKills
 from support.mixed_load import KINDS, runtime_on
 
+pytestmark = pytest.mark.about("sqlite", "its log is a file; `prove postgresql` kills processes on a server")
+
 
 def test_kills_under_mixed_load_lose_double_and_stall_nothing(tmp_path: Path) -> None:
     found = MixedKills(tmp_path, seed=5).run(4)

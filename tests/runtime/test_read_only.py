@@ -229,6 +229,7 @@ async def test_a_reader_ends_its_waiters_when_it_stops(url: str, writer: Runtime
         await waiting
 
 
+@pytest.mark.about("memory", "it names it")
 @pytest.mark.asyncio
 async def test_a_log_in_memory_has_no_other_process() -> None:
     with pytest.raises(ConfigurationError, match="a log that another process writes, in SQLite or PostgreSQL"):

@@ -1,6 +1,6 @@
-"""A separate process on one SQLite file: publishes the events of its bank, and is killed by its own sink.
+"""A separate process on one log: publishes the events of its bank, and is killed by its own sink.
 
-`python publisher.py <database> <taken> <first> <count> <kill at>`: sends `count` deposits from number `first` on, one
+`python publisher.py <URL> <taken> <first> <count> <kill at>`: sends `count` deposits from number `first` on, one
 after the other; the sink writes the id and the amount of each event into the file `taken`, and kills the process by
 SIGKILL when it has written as many lines as `kill at` says (0: never). Without a kill it ends when all is published.
 """
@@ -21,7 +21,7 @@ from actorium import Outlet, Runtime
 from actorium.types import CloudEvent
 
 
-async def main(database: str, taken: str, first: int, count: int, kill_at: int) -> None:
+async def main(url: str, taken: str, first: int, count: int, kill_at: int) -> None:
     lines = 0
     file = os.open(taken, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
@@ -33,7 +33,7 @@ async def main(database: str, taken: str, first: int, count: int, kill_at: int) 
             os.kill(os.getpid(), signal.SIGKILL)
 
     outlet = Outlet("bank", types=[Deposited], sink=sink, source="/bank", start="beginning")
-    async with Runtime([Account, outlet], store=f"sqlite:///{database}") as runtime:
+    async with Runtime([Account, outlet], store=url) as runtime:
         for name in ("alice", "bob"):
             await runtime.send(OpenAccount(name), command_id=f"open {name}")
         position = 0

@@ -340,9 +340,9 @@ def test_two_outlets_with_the_same_name_are_refused() -> None:
 
 
 @pytest.mark.parametrize("kill_at", [1, 7, 20])
-def test_a_process_killed_in_its_sink_loses_nothing_and_repeats_ids(tmp_path: Path, kill_at: int) -> None:
-    database, taken = tmp_path / "bank.db", tmp_path / "taken"
-    command = [sys.executable, str(PUBLISHER), str(database), str(taken)]
+def test_a_process_killed_in_its_sink_loses_nothing_and_repeats_ids(log_url: str, tmp_path: Path, kill_at: int) -> None:
+    taken = tmp_path / "taken"
+    command = [sys.executable, str(PUBLISHER), log_url, str(taken)]
     killed = subprocess.run([*command, "1", "60", str(kill_at)], capture_output=True, text=True, timeout=60)
     assert killed.returncode == -9, killed.stderr
     before = taken.read_text(encoding="utf-8").splitlines()
