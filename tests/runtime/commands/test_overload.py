@@ -123,6 +123,7 @@ async def test_ten_thousand_callers_awaiting_replies_are_not_refused() -> None:
         assert runtime.statistics().refused == 0
 
 
+@pytest.mark.about("memory", "its bounds are those of a store that reads within a step; a server lets more time out")
 @pytest.mark.parametrize("load", [1.5, 2.0, 4.0])
 @virtual
 async def test_beyond_capacity_goodput_levels_off_and_admitted_commands_finish_in_time(load: float) -> None:
