@@ -123,9 +123,12 @@ from actorium.store.sqlite import SQLiteStore
 
 async def hold():
     await SQLiteStore(sys.argv[1]).open()
+    read, write = os.pipe()
     child = os.fork()
     if child == 0:
+        os.write(write, b"1")  # its functions registered with `os.register_at_fork` have run
         time.sleep(600)
+    os.read(read, 1)
     print(child, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
