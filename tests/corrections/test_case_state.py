@@ -8,12 +8,14 @@ from support.correcting import PARTS
 from actorium import Event
 from actorium.catalog import Catalog
 from actorium.correction_case import (
+    CaseApproved,
     CaseBegun,
     CaseCancelled,
     CaseOpened,
     CasePlanned,
     CorrectionCase,
     CorrectionsApplied,
+    PlanCase,
     ProjectionRepaired,
     ReactionRerun,
 )
@@ -53,3 +55,12 @@ def test_the_cases_that_ended_last_are_remembered(monkeypatch: pytest.MonkeyPatc
         cases.take(state_of(id, [OPENED]))  # read before the case was over
         assert cases.open == {}
     assert list(cases._over) == ["b", "c"]
+
+
+def test_the_same_plan_again_keeps_the_approval_and_a_different_one_does_not() -> None:
+    planned = CasePlanned("ann", (), (), ("Mail",), {})
+    approved = given(CorrectionCase("c"), OPENED, planned, CaseApproved("bob"))
+    approved.when(PlanCase("c", "ann", (), (), ("Mail",), {})).then_nothing()
+    approved.when(PlanCase("c", "ann", (), (), ("Balances",), {})).then(CasePlanned("ann", (), (), ("Balances",), {}))
+    empty = PlanCase("c", "ann", (), (), (), {})
+    given(CorrectionCase("c"), OPENED).when(empty).then(CasePlanned("ann", (), (), (), {}))

@@ -84,8 +84,11 @@ class CorrectionCase(Aggregate):
         return CaseOpened(command.events, command.by, command.reason, command.held)
 
     @decide
-    def plan(self, command: PlanCase) -> CasePlanned:
+    def plan(self, command: PlanCase) -> CasePlanned | None:
         self._require(*_BEFORE_APPLYING)
+        known = (self.corrections, self.marks, self.repairs, self.reruns)
+        if self.status != "open" and known == (command.corrections, command.marks, command.repairs, command.reruns):
+            return None  # a late copy of the request must not undo the approval
         return CasePlanned(command.by, command.corrections, command.marks, command.repairs, command.reruns)
 
     @decide

@@ -143,7 +143,7 @@ class Cases:
         repair: Collection[type[Projection] | str] = (),
         rerun: Collection[object] = (),
     ) -> CorrectionCase:
-        """Plan what is done about the events of a case; a later plan replaces it.
+        """Plan what is done about the events of a case; a different plan replaces it, and must be approved again.
 
         by: the person who plans it.
         right: for the ids of wrong events, the fields that should have had other values, or None if the event should
