@@ -13,7 +13,7 @@ import pytest
 from support.browser import Browser, browser, why_no_browser
 from support.console_page import OPERATE, VIEW, enter, fits, give_reason
 from support.served import Served, served_shop
-from support.shop import Faults, PlaceOrder, place, until
+from support.shop import Faults, PlaceOrder, mail, place, until
 
 from actorium import Runtime
 
@@ -24,11 +24,14 @@ SAGAS = 10_000
 
 
 async def many(runtime: Runtime, count: int) -> None:
-    """Place orders that are shipped, a hundred at a time, and wait until the list shows them."""
+    """Place orders that are shipped and confirmed, a hundred at a time, and wait until the list shows them."""
     for start in range(0, count, 100):
         numbers = range(start, min(count, start + 100))
         await asyncio.gather(*[runtime.send(PlaceOrder(f"order-{n:05}", f"customer-{n % 100}", 1)) for n in numbers])
     await until(runtime, f"order-{count - 1:05}", "completed")
+    async with asyncio.timeout(60):
+        while runtime.processors[mail].statistics().lag_events:  # noqa: ASYNC110  (it sends in the background)
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,13 @@
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import Callable, MutableMapping
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from structlog.testing import capture_logs
+from support.tables import run_on
 
 from actorium import Runtime
 from actorium.examples.fastapi_app.account import Deposit, OpenAccount, Withdraw
@@ -127,14 +125,12 @@ async def test_the_stream_ends_when_the_runtime_stops(serve: Serve) -> None:
             assert [event async for event in source] == []
 
 
-async def test_a_stream_ends_with_the_problem_if_an_event_cannot_be_read(serve: Serve, tmp_path: Path) -> None:
-    app = create_app(f"sqlite:///{tmp_path}/bank.db")
+async def test_a_stream_ends_with_the_problem_if_an_event_cannot_be_read(serve: Serve, log_url: str) -> None:
+    app = create_app(log_url)
     async with serve(app):
         await open_alice(app, balance=7)
-    with closing(sqlite3.connect(tmp_path / "bank.db")) as db:
-        db.execute("UPDATE events SET payload = replace(payload, '7', '8') WHERE position = 2")
-        db.commit()
-    app = create_app(f"sqlite:///{tmp_path}/bank.db")
+    await run_on(log_url, "UPDATE events SET payload = replace(payload, '7', '8') WHERE position = 2")
+    app = create_app(log_url)
     async with serve(app):
         with capture_logs() as lines:
             async with EventSource(app) as source:

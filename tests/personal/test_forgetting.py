@@ -140,10 +140,10 @@ class Unopened(MemoryKeys):
 
 
 @pytest.mark.asyncio
-async def test_a_check_closes_the_log_if_the_keys_cannot_be_opened(tmp_path: Path) -> None:
-    async with application(tmp_path):
+async def test_a_check_closes_the_log_if_the_keys_cannot_be_opened(log_url: str) -> None:
+    async with Runtime([Customer], store=log_url, keys=MemoryKeys()):
         pass
-    runtime = Runtime([Customer], store=f"sqlite:///{tmp_path}/shop.db", keys=Unopened())
+    runtime = Runtime([Customer], store=log_url, keys=Unopened())
     with pytest.raises(StoreUnavailable, match="keys cannot be opened"):
         assert [line async for line in still_known(runtime)] == []
     await runtime.store.open()  # it is closed, so it can be opened

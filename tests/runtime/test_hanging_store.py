@@ -111,13 +111,14 @@ class ClosedKeys(MemoryKeys):
 
 @virtual
 async def test_the_keys_of_personal_data_are_closed_nevertheless() -> None:
-    keys = ClosedKeys()
-    runtime = Runtime([Customer], store=NeverCloses(), settings=SETTINGS, keys=keys)
+    keys, store = ClosedKeys(), NeverCloses()
+    runtime = Runtime([Customer], store=store, settings=SETTINGS, keys=keys)
     await runtime.start()
     assert keys.is_open
     with pytest.raises(StoreHangs):
         await runtime.stop()
     assert not keys.is_open
+    await store.inner.close()
 
 
 @virtual
